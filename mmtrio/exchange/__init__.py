@@ -1,0 +1,6 @@
+"""A local venue that speaks Hyperliquid's HTTP and WebSocket API.
+
+Law: imports wire and, of core, only `core.types` and `core.market`; never its siblings client and storage. It
+checks ticks, lots, budgets and fees with code of its own, so that it can catch the market maker's mistakes.
+Matching, accounts, engine and flow do no I/O; only `serve` knows Trio.
+"""
