@@ -24,7 +24,7 @@ find_python() { # -> the first Python that can make our environment
     done
     say "no suitable Python found. trio-mm needs Python 3.11 or newer with its venv module (on Debian and" \
         "Ubuntu: apt install python3 python3-venv). If it is installed under another name, say which:" \
-        "MMTRIO_PYTHON=/path/to/python3.12 ${0##*/}"
+        "MMTRIO_PYTHON=/path/to/python3.12 scripts/${0##*/}"
     return 1
 }
 
