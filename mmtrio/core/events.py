@@ -46,6 +46,11 @@ class Tick:
 
 
 @attrs.frozen
+class Heartbeat:
+    """The watchdog looks: deadlines are checked between ticks. Carries no news."""
+
+
+@attrs.frozen
 class SessionOpened:
     """A socket is up; its subscriptions are not acknowledged yet."""
 
@@ -393,6 +398,7 @@ class BatchNotSent:
 
 Event = (
     Tick
+    | Heartbeat
     | SessionOpened
     | SessionLive
     | SessionEnded
@@ -476,9 +482,7 @@ class Batch:
 
     @items.validator
     def _items_fit(self, _attribute: object, items: tuple[object, ...]) -> None:
-        wanted = {BatchKind.PLACE: PlaceItem, BatchKind.MODIFY: ModifyItem, BatchKind.CANCEL: CancelItem}[
-            self.kind
-        ]
+        wanted = {BatchKind.PLACE: PlaceItem, BatchKind.MODIFY: ModifyItem, BatchKind.CANCEL: CancelItem}[self.kind]
         if not 1 <= len(items) <= BATCH_ITEMS_MAX:
             raise ValueError(f"a batch has 1 to {BATCH_ITEMS_MAX} items, not {len(items)}")
         if not all(isinstance(item, wanted) for item in items):

@@ -54,9 +54,7 @@ class Market:
 
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.size_decimals <= self._max_decimals:
-            raise ValueError(
-                f"{self.coin}: szDecimals {self.size_decimals} is outside 0..{self._max_decimals}"
-            )
+            raise ValueError(f"{self.coin}: szDecimals {self.size_decimals} is outside 0..{self._max_decimals}")
         if self.kind is MarketKind.SPOT and self.base is None:
             raise ValueError(f"{self.coin}: a spot market has a base token")
 
@@ -78,9 +76,7 @@ class Market:
         """At most five significant figures, or an integer. (Decimals are right by construction.)"""
         if price_ticks <= 0:
             return False
-        return (
-            price_ticks % ten_to(self.price_decimals) == 0 or price_ticks % self._step_ticks(price_ticks) == 0
-        )
+        return price_ticks % ten_to(self.price_decimals) == 0 or price_ticks % self._step_ticks(price_ticks) == 0
 
     def round_price_passively(self, price: Fraction | Decimal, side: Side) -> int:
         """The valid price in ticks nearest to `price` that is not more aggressive: down for a bid, up for an ask.
@@ -124,9 +120,7 @@ class Market:
         """`size` in lots. Raises ValueError where it is not a whole positive number of lots."""
         exact_lots = Fraction(size) * ten_to(self.size_decimals)
         if exact_lots.denominator != 1 or exact_lots <= 0:
-            raise ValueError(
-                f"{self.coin} trades in lots of {Decimal(1).scaleb(-self.size_decimals)}, not {size}"
-            )
+            raise ValueError(f"{self.coin} trades in lots of {Decimal(1).scaleb(-self.size_decimals)}, not {size}")
         return int(exact_lots)
 
     def size(self, size_lots: int) -> Decimal:
@@ -182,7 +176,5 @@ class Market:
         if quote.token != self.quote:
             raise TypeError(f"{self.coin}: {quote.token.name} is not its quote token")
         shift = self.notional_decimals - self.quote.wei_decimals
-        notional = (
-            max(0, quote.units) * ten_to(shift) if shift >= 0 else max(0, quote.units) // ten_to(-shift)
-        )
+        notional = max(0, quote.units) * ten_to(shift) if shift >= 0 else max(0, quote.units) // ten_to(-shift)
         return notional // price_ticks

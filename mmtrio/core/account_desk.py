@@ -1,0 +1,475 @@
+"""The one owner of the trading state: every event goes in, every decision comes out.
+
+The desk is the account (D2): what the venue counts per account (orders by cloid, balances, budgets) has one owner
+here, and markets are quoters under it. `handle` is synchronous and has no `await` in it, so nothing changes between
+two of its lines; replay, properties and simulation call exactly this.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from mmtrio.core.batch_emitter import BatchEmitter, MarketWanted
+from mmtrio.core.events import (
+    AccountRead,
+    BalancesRead,
+    Batch,
+    BatchDone,
+    BatchNotSent,
+    BatchUnknown,
+    BookRead,
+    BudgetRead,
+    CancelItem,
+    Command,
+    Decision,
+    Event,
+    Fill,
+    FillBooked,
+    FillsRead,
+    Heard,
+    Heartbeat,
+    MidsRead,
+    Mismatch,
+    Note,
+    OpenOrdersRead,
+    OrderStatusRead,
+    OrderUpdated,
+    OutcomeKind,
+    Paused,
+    PublicTrade,
+    QueryOrder,
+    ReadFailed,
+    ReadPurpose,
+    Reason,
+    ReasonCode,
+    Remark,
+    RestartSession,
+    SessionEnded,
+    SessionLive,
+    SessionName,
+    SessionOpened,
+    Stopping,
+    SubmitBatch,
+    Tick,
+    TouchChanged,
+    Undecodable,
+)
+from mmtrio.core.inventory import Inventory
+from mmtrio.core.liveness import Liveness
+from mmtrio.core.order_differ import Difference
+from mmtrio.core.order_state import Changes, OrderState
+from mmtrio.core.quoter import Quoter
+from mmtrio.core.rate_limit import AddressBudget, IpWeight
+from mmtrio.core.readings import Readings
+from mmtrio.core.stream_witness import StreamWitness
+from mmtrio.core.types import Coin, Instant, Side
+
+UNDECODABLE_TOLD_MAX = 20
+"""So many senseless frames get a line each; the rest are only counted."""
+
+
+@attrs.define
+class _Out:
+    """What one event has led to so far."""
+
+    commands: list[Command] = attrs.field(factory=list)
+    reasons: list[Reason] = attrs.field(factory=list)
+    notes: list[Note] = attrs.field(factory=list)
+    due: set[Coin] = attrs.field(factory=set)
+    """Markets to requote before the desk answers; read only by membership, so its order never shows."""
+
+    def remark(self, text: str, *, is_warning: bool = False) -> None:
+        self.notes.append(Remark(text, is_warning))
+
+
+@attrs.define
+class AccountDesk:
+    """Decides for one account. Wire it with `handle`; everything else is for looking at."""
+
+    quoters: Sequence[Quoter]
+    orders: OrderState
+    inventory: Inventory
+    emitter: BatchEmitter
+    address: AddressBudget
+    ip: IpWeight
+    liveness: Liveness
+    readings: Readings = attrs.field(factory=Readings)
+    witness: StreamWitness = attrs.field(factory=StreamWitness)
+    reconcile_every: int = 20
+    """Ticks between two reconciliations."""
+
+    is_paused: bool = attrs.field(default=False, init=False)
+    is_stopping: bool = attrs.field(default=False, init=False)
+    ticks: int = attrs.field(default=0, init=False)
+    fills_booked: int = attrs.field(default=0, init=False)
+    volume_e8: int = attrs.field(default=0, init=False)
+    mismatches: list[Mismatch] = attrs.field(factory=list, init=False)
+    undecodable: Counter[str] = attrs.field(factory=Counter, init=False)
+    newest_fill_ms: int = attrs.field(default=0, init=False)
+    """Venue time of the newest fill booked: reading fills starts a little before it."""
+    standing_reasons: dict[Coin, tuple[Reason, ...]] = attrs.field(factory=dict, init=False)
+    """For each market, why something wanted is not there, as of its last requote."""
+    _batches: dict[int, Batch] = attrs.field(factory=dict, init=False)
+    _foreign_hold: dict[int, int] = attrs.field(factory=dict, init=False)
+    _start_is_clean: bool = attrs.field(default=False, init=False)
+    _handlers: dict[type, Callable[[Any, Instant, _Out], None]] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._handlers = {
+            Tick: self._on_tick,
+            Heartbeat: self._on_heartbeat,
+            Heard: self._on_heard,
+            SessionOpened: self._on_session_opened,
+            SessionLive: self._on_session_live,
+            SessionEnded: self._on_session_ended,
+            Undecodable: self._on_undecodable,
+            Paused: self._on_paused,
+            Stopping: self._on_stopping,
+            Fill: self._on_fill,
+            OrderUpdated: self._on_order_updated,
+            OpenOrdersRead: self._on_open_orders,
+            BalancesRead: self._on_balances,
+            FillsRead: self._on_fills_read,
+            OrderStatusRead: self._on_order_status,
+            BudgetRead: self._on_budget,
+            AccountRead: self._on_account_read,
+            ReadFailed: self._on_read_failed,
+            BookRead: self._on_book,
+            TouchChanged: self._on_touch,
+            PublicTrade: self._on_nothing,
+            MidsRead: self._on_nothing,
+            BatchDone: self._on_batch_done,
+            BatchUnknown: self._on_batch_unknown,
+            BatchNotSent: self._on_batch_not_sent,
+        }
+
+    def handle(self, event: Event, at: Instant) -> Decision:
+        """Take one fact in; answer with what to do about it, and why not more.
+
+        Never raises for what the world did; a failed assertion is a bug of ours and ends the process.
+        """
+        out = _Out()
+        handler = self._handlers.get(type(event))
+        assert handler is not None, f"unknown event: {event!r}"
+        handler(event, at, out)
+        if out.due:
+            self._requote([quoter for quoter in self.quoters if quoter.coin in out.due], at, out)
+        self.mismatches.extend(note for note in out.notes if isinstance(note, Mismatch))
+        return Decision(tuple(out.commands), tuple(out.reasons), tuple(out.notes))
+
+    # The passing of time
+
+    def _on_tick(self, _: Tick, at: Instant, out: _Out) -> None:
+        self.ticks += 1
+        self.emitter.next_tick()
+        self._on_heartbeat(Heartbeat(), at, out)
+        if self.ticks % self.reconcile_every == 0 and not self.is_stopping:
+            out.commands.extend(self.readings.reconcile(f"every {self.reconcile_every} ticks"))
+        self._all_due(out)
+
+    def _on_heartbeat(self, _: Heartbeat, at: Instant, out: _Out) -> None:
+        self._apply(self.orders.on_tick(at), at, out)
+        self._check_stream(at, out)
+        if self.liveness.should_pull(at):
+            self._pull(at, out)
+        for quoter in self.quoters:
+            self._note_gate(quoter, self._gate(quoter, at), at, out)
+
+    def _check_stream(self, at: Instant, out: _Out) -> None:
+        """End the account session if it owes us what it will not deliver."""
+        overdue = self.witness.overdue_update(at)
+        if overdue is not None:
+            self._restart_account(f"order {overdue} was accepted, but no orderUpdates frame came", out)
+        unstreamed = self.witness.overdue_fills(at)
+        if unstreamed:
+            out.notes.extend(unstreamed)
+            self._restart_account("the venue has a fill that no userFills frame brought", out)
+
+    def _restart_account(self, cause: str, out: _Out) -> None:
+        self.witness.forget()
+        out.commands.append(RestartSession(SessionName.ACCOUNT, cause))
+
+    def _pull(self, at: Instant, out: _Out) -> None:
+        """The feeds have been silent for long: take the orders away while we cannot see what happens to them."""
+        items = [
+            CancelItem(order.cloid, order.coin)
+            for quoter in self.quoters
+            for order in self.orders.live(quoter.coin)
+            if not order.is_busy
+        ]
+        self._send_cancels(items, at, out)
+
+    def _send_cancels(self, items: Iterable[CancelItem], at: Instant, out: _Out) -> None:
+        wanted = tuple(items)
+        if wanted:
+            self._submit(self.emitter.cancel_batches(wanted, at, self.address, self.ip), at, out)
+
+    # Sessions
+
+    def _on_heard(self, event: Heard, at: Instant, out: _Out) -> None:
+        self.liveness.heard(event.session, event.feed, at)
+
+    def _on_session_opened(self, event: SessionOpened, at: Instant, out: _Out) -> None:
+        self.liveness.on_opened(event.session, at)
+
+    def _on_session_live(self, event: SessionLive, at: Instant, out: _Out) -> None:
+        self.liveness.on_live(event.session, at)
+        if event.session is SessionName.ACCOUNT:
+            out.commands.extend(self.readings.require(at, f"account session {event.number} is live"))
+        else:
+            self.liveness.on_caught_up(event.session, at)  # Market feeds carry whole states: nothing to catch up.
+
+    def _on_session_ended(self, event: SessionEnded, at: Instant, out: _Out) -> None:
+        self.liveness.on_ended(event.session, at)
+        out.remark(f"{event.session.value} session {event.number} ended: {event.cause}", is_warning=True)
+        if event.session is SessionName.ACCOUNT:
+            self.readings.on_stream_lost()
+            self.witness.forget()
+        self._all_due(out)  # Closes the gates, and says so.
+
+    def _on_undecodable(self, event: Undecodable, at: Instant, out: _Out) -> None:
+        self.undecodable[event.what] += 1
+        if self.undecodable.total() <= UNDECODABLE_TOLD_MAX:
+            out.remark(f"not understood ({event.what}): {event.excerpt}", is_warning=True)
+
+    def _on_paused(self, event: Paused, at: Instant, out: _Out) -> None:
+        self.is_paused = event.is_paused
+        self._all_due(out)
+
+    def _on_stopping(self, event: Stopping, at: Instant, out: _Out) -> None:
+        self.is_stopping = True
+        out.remark(f"stopping: {event.cause}")
+        self._all_due(out)
+
+    # The account's stream
+
+    def _on_fill(self, fill: Fill, at: Instant, out: _Out) -> None:
+        if not self.readings.has_baseline:
+            self.orders.ledger.mark_history((fill,))  # The balances to be read already contain it.
+            self.newest_fill_ms = max(self.newest_fill_ms, fill.time_ms)
+            return
+        changes = self.orders.on_fill(fill, at)
+        self.witness.on_fill(fill, changes.is_new_fill, at)
+        if changes.is_new_fill:
+            self.inventory.book_fill(fill)
+            self.newest_fill_ms = max(self.newest_fill_ms, fill.time_ms)
+            self._count_volume(fill)
+            if changes.is_ours:
+                self.fills_booked += 1
+            out.notes.append(FillBooked(fill, changes.is_ours))
+            out.due.add(fill.coin)  # A fill makes a requote due at once.
+        self._apply(changes, at, out)
+
+    def _count_volume(self, fill: Fill) -> None:
+        market = next((quoter.market for quoter in self.quoters if quoter.coin == fill.coin), None)
+        if market is not None:
+            value_e8 = market.value_e8(fill.price_ticks, fill.size_lots)
+            self.volume_e8 += value_e8
+            self.address.credit_volume(value_e8)
+
+    def _on_order_updated(self, event: OrderUpdated, at: Instant, out: _Out) -> None:
+        self.witness.on_updated(event.cloid)
+        self._apply(self.orders.on_order_update(event, at), at, out)
+
+    # Readings over REST
+
+    def _on_open_orders(self, read: OpenOrdersRead, at: Instant, out: _Out) -> None:
+        changes = self.orders.on_open_orders(read, at)
+        self._start_is_clean = not changes.adopt_cancels
+        self._foreign_hold = self._hold_of_foreign(read)
+        self._apply(changes, at, out)
+
+    def _hold_of_foreign(self, read: OpenOrdersRead) -> dict[int, int]:
+        """Units per token that orders which are not ours hold."""
+        hold: dict[int, int] = {}
+        markets = {quoter.coin: quoter.market for quoter in self.quoters}
+        for row in read.orders:
+            market = markets.get(row.coin)
+            if market is None or self.orders.cloids.is_ours(row.cloid):
+                continue
+            if row.side is Side.BUY:
+                amount = market.quote_amount(row.price_ticks, row.size_lots)
+            else:
+                amount = market.base_amount(row.size_lots)
+            hold[amount.token.index] = hold.get(amount.token.index, 0) + amount.units
+        return hold
+
+    def _on_balances(self, read: BalancesRead, at: Instant, out: _Out) -> None:
+        self.readings.on_balances(read)
+        if not self.inventory.is_known:
+            return
+        is_quiet = self.orders.unknown_count == 0 and self.orders.in_flight_count == 0
+        notes = self.inventory.observe(read, at, is_quiet=is_quiet)
+        out.notes.extend(notes)
+        if any(isinstance(note, Mismatch) for note in notes):
+            self._all_due(out)
+        elif self.inventory.wants_confirmation:
+            out.commands.extend(
+                self.readings.reconcile("a balance differs", ReadPurpose.CONFIRM, self.readings.rest_lag_s)
+            )
+
+    def _on_fills_read(self, read: FillsRead, at: Instant, out: _Out) -> None:
+        for fill in read.fills:
+            self._on_fill(fill, at, out)
+
+    def _on_order_status(self, read: OrderStatusRead, at: Instant, out: _Out) -> None:
+        self._apply(self.orders.on_order_status(read, at), at, out)
+
+    def _on_budget(self, read: BudgetRead, at: Instant, out: _Out) -> None:
+        in_flight = sum(len(batch.items) for batch in self._batches.values())
+        out.notes.extend(self.address.observe(read, in_flight + self.orders.unknown_count, at))
+
+    def _on_account_read(self, read: AccountRead, at: Instant, out: _Out) -> None:
+        ends_catch_up = self.readings.on_done(read.purpose, read.requested_at, at)
+        if not ends_catch_up:
+            return
+        if not self.readings.has_baseline and not self._take_baseline(at, out):
+            return
+        self.readings.on_caught_up()
+        self.liveness.on_caught_up(SessionName.ACCOUNT, at)
+        self._all_due(out)
+
+    def _take_baseline(self, at: Instant, out: _Out) -> bool:
+        """Accept the balances as the start of all accounting, if nothing can be moving them."""
+        balances = self.readings.baseline()
+        if not self._start_is_clean:
+            out.commands.extend(self.readings.again("orders of an earlier run still rest"))
+            return False
+        if balances is None:
+            out.commands.extend(self.readings.again("the balances have no second witness yet"))
+            return False
+        out.notes.extend(self.inventory.rebase(balances, at))
+        self.readings.on_baseline()
+        return True
+
+    def _on_read_failed(self, event: ReadFailed, at: Instant, out: _Out) -> None:
+        out.remark(f"reading {event.what} failed: {event.cause}", is_warning=True)
+        if event.cloid is None:
+            out.commands.extend(self.readings.on_failed(event.cause))
+
+    # The market's feeds
+
+    def _on_book(self, book: BookRead, at: Instant, out: _Out) -> None:
+        for quoter in self.quoters:
+            if quoter.coin == book.coin:
+                quoter.on_book(book)
+
+    def _on_touch(self, touch: TouchChanged, at: Instant, out: _Out) -> None:
+        for quoter in self.quoters:
+            if quoter.coin == touch.coin:
+                quoter.on_touch(touch)
+
+    def _on_nothing(self, event: object, at: Instant, out: _Out) -> None:
+        """Recorded, not acted upon."""
+
+    # What became of our requests
+
+    def _on_batch_done(self, event: BatchDone, at: Instant, out: _Out) -> None:
+        batch = self._batches.pop(event.batch_id)
+        changes = self.orders.on_batch_done(event, at)
+        self.emitter.on_outcomes(batch, event.outcomes, at, {quoter.coin: quoter.market for quoter in self.quoters})
+        for outcome in event.outcomes:
+            if outcome.kind is OutcomeKind.RESTING and self.orders.is_unseen(outcome.cloid):
+                self.witness.on_accepted(outcome.cloid, at)
+        self._apply(changes, at, out)
+
+    def _on_batch_unknown(self, event: BatchUnknown, at: Instant, out: _Out) -> None:
+        self._batches.pop(event.batch_id)
+        out.remark(f"batch {event.batch_id}: outcome unknown: {event.cause}", is_warning=True)
+        self._apply(self.orders.on_batch_unknown(event, at), at, out)
+
+    def _on_batch_not_sent(self, event: BatchNotSent, at: Instant, out: _Out) -> None:
+        self._batches.pop(event.batch_id)
+        out.remark(f"batch {event.batch_id} was not sent: {event.cause}", is_warning=True)
+        self._apply(self.orders.on_batch_not_sent(event, at), at, out, requote=False)  # The next tick tries again.
+
+    # Deciding
+
+    def _apply(self, changes: Changes, at: Instant, out: _Out, *, requote: bool = True) -> None:
+        """Carry out what a change of the orders asks for."""
+        out.notes.extend(changes.notes)
+        out.commands.extend(QueryOrder(cloid) for cloid in changes.queries)
+        self._send_cancels(changes.adopt_cancels, at, out)
+        if changes.read_fills:
+            out.commands.extend(self.readings.reconcile("a fill is owed", ReadPurpose.CONFIRM))
+        if requote:
+            out.due.update(changes.touched)
+
+    def _all_due(self, out: _Out) -> None:
+        out.due.update(quoter.coin for quoter in self.quoters)
+
+    def _gate(self, quoter: Quoter, at: Instant) -> Reason | None:
+        """Why this market may not quote now; None where it may."""
+        if self.is_stopping:
+            return Reason(ReasonCode.STOPPING, quoter.coin)
+        if self.is_paused:
+            return Reason(ReasonCode.PAUSED, quoter.coin)
+        blocked = self.liveness.blocking_reason(quoter.coin, quoter.needs_market_data, at)
+        if blocked is not None:
+            return blocked
+        if not self.inventory.is_known:
+            return Reason(ReasonCode.BALANCES_UNKNOWN, quoter.coin)
+        return None
+
+    def _note_gate(self, quoter: Quoter, reason: Reason | None, at: Instant, out: _Out) -> None:
+        note = quoter.note_gate(reason, self.liveness.silence_s(SessionName.ACCOUNT, at), at)
+        if note is not None:
+            out.notes.append(note)
+
+    def _requote(self, quoters: Sequence[Quoter], at: Instant, out: _Out) -> None:
+        wanted: list[MarketWanted] = []
+        for quoter in quoters:
+            reason = self._gate(quoter, at)
+            self._note_gate(quoter, reason, at, out)
+            if reason is None:
+                difference = self._difference(quoter, at)
+            elif reason.code is ReasonCode.PAUSED:
+                difference = quoter.withdrawal(self.orders.live(quoter.coin), reason)
+            else:
+                difference = Difference((), (), (), (reason,))
+            self.standing_reasons[quoter.coin] = difference.reasons
+            out.reasons.extend(difference.reasons)
+            if difference.cancels or difference.modifies or difference.places:
+                wanted.append(MarketWanted(quoter.market, difference))
+        if wanted:
+            plan = self.emitter.plan(wanted, free=self._free_units(), address=self.address, ip=self.ip, at=at)
+            self._hold_reasons(plan.reasons)
+            out.reasons.extend(plan.reasons)
+            self._submit(plan.batches, at, out)
+
+    def _difference(self, quoter: Quoter, at: Instant) -> Difference:
+        base, quote = self.inventory.allocated(quoter.coin)
+        return quoter.difference(self.orders.live(quoter.coin), base, quote, at)
+
+    def _hold_reasons(self, reasons: Iterable[Reason]) -> None:
+        for reason in reasons:
+            coins = [reason.coin] if reason.coin is not None else [quoter.coin for quoter in self.quoters]
+            for coin in coins:
+                self.standing_reasons[coin] = (*self.standing_reasons.get(coin, ()), reason)
+
+    def _free_units(self) -> dict[int, int]:
+        """By token: what is owned, less the worst case of all that rests, flies or is unknown, ours or not."""
+        free: dict[int, int] = {}
+        for quoter in self.quoters:
+            market = quoter.market
+            if market.base is not None:
+                committed = market.base_amount(self.orders.committed_base_lots(quoter.coin))
+                self._commit(free, market.base.index, committed.units)
+            self._commit(free, market.quote.index, self.orders.committed_quote(quoter.coin).units)
+        return free
+
+    def _commit(self, free: dict[int, int], token: int, units: int) -> None:
+        if token not in free:
+            free[token] = self.inventory.total(token) - self._foreign_hold.get(token, 0)
+        free[token] -= units
+
+    def _submit(self, batches: Iterable[Batch], at: Instant, out: _Out) -> None:
+        """Register every order as pending before its batch can leave."""
+        for batch in batches:
+            self.orders.register(batch, at)
+            self._batches[batch.id] = batch
+            out.commands.append(SubmitBatch(batch))

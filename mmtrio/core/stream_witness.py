@@ -1,0 +1,58 @@
+"""Does the account's stream deliver what it must? Event feeds may be silent for hours, so silence proves nothing;
+but an accepted order must appear on `orderUpdates`, and a fill that REST knows must appear on `userFills` (D10)."""
+
+from __future__ import annotations
+
+import attrs
+
+from mmtrio.core.events import Fill, FillKey, FillSource, Mismatch, MismatchKind
+from mmtrio.core.types import Cloid, Instant
+
+
+@attrs.define
+class StreamWitness:
+    """Deadlines for what the stream owes us. Forgotten when the stream is replaced: catch-up explains the rest."""
+
+    update_wait_s: float = 5.0
+    fill_wait_s: float = 2.0
+    _owed_updates: dict[Cloid, Instant] = attrs.field(factory=dict, init=False)
+    _owed_fills: dict[FillKey, tuple[Fill, Instant]] = attrs.field(factory=dict, init=False)
+
+    def on_accepted(self, cloid: Cloid, at: Instant) -> None:
+        """The venue's reply says the order rests: its update is due."""
+        self._owed_updates.setdefault(cloid, at.plus_s(self.update_wait_s))
+
+    def on_updated(self, cloid: Cloid | None) -> None:
+        if cloid is not None:
+            self._owed_updates.pop(cloid, None)
+
+    def on_fill(self, fill: Fill, is_new: bool, at: Instant) -> None:
+        """A fill arrived by any way; one that only a reconciliation found is owed by the stream."""
+        if fill.source in (FillSource.STREAM, FillSource.SNAPSHOT):
+            self._owed_fills.pop(fill.key, None)
+        elif is_new and fill.source is FillSource.RECONCILE:
+            self._owed_fills[fill.key] = (fill, at.plus_s(self.fill_wait_s))
+
+    def forget(self) -> None:
+        """The stream ended: what it owed, the catch-up of its successor will find."""
+        self._owed_updates.clear()
+        self._owed_fills.clear()
+
+    def overdue_update(self, at: Instant) -> Cloid | None:
+        """An accepted order whose update never came; None while all is well."""
+        for cloid, due_at in self._owed_updates.items():
+            if at.mono_ns >= due_at.mono_ns:
+                return cloid
+        return None
+
+    def overdue_fills(self, at: Instant) -> tuple[Mismatch, ...]:
+        """Fills whose frame never came, each told once."""
+        overdue = [(key, fill) for key, (fill, due_at) in self._owed_fills.items() if at.mono_ns >= due_at.mono_ns]
+        for key, _ in overdue:
+            del self._owed_fills[key]
+        return tuple(
+            Mismatch(
+                MismatchKind.FILL_NOT_STREAMED, f"tid {key.tid} oid {key.oid} size {fill.size_lots} lots", fill.coin
+            )
+            for key, fill in overdue
+        )
