@@ -550,6 +550,7 @@ class ReasonCode(enum.Enum):
     BELOW_MIN_NOTIONAL = "below the minimum notional"
     OUTSIDE_WINDOW = "outside the active levels"
     GRID_EXHAUSTED = "inventory beyond the grid"
+    BALANCE_TOO_SMALL = "balance too small"
     UNRESOLVED = "too many unknown orders"
     MARKET_SUSPENDED = "market suspended"
 

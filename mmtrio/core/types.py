@@ -121,10 +121,11 @@ def instance_tag(network: str, account: Address, instance: str) -> str:
 class CloidSource:
     """Hands out the cloids of one run: prefix (2 bytes) | instance (4) | run (5) | counter (5).
 
-    `run_ms` is the wall clock at start; two runs of one instance never share it, so their cloids differ.
+    `instance` is an `instance_tag`. `run_ms` is the wall clock at start; two runs of one instance never share it, so
+    their cloids differ.
     """
 
-    instance: str
+    instance: str = attrs.field(validator=attrs.validators.matches_re(r"[0-9a-f]{8}"))
     run_ms: int
     _counter: int = 0
 
