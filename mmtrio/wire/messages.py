@@ -183,7 +183,9 @@ class WireOrderStatus(_Row, frozen=True):
     order: WireOrderUpdate | None = None
 
 
-class WireAck(_Row, frozen=True):
+class SubscriptionResponse(_Row, frozen=True):
+    """The acknowledgement of a subscribe or unsubscribe. `codec.is_echo_of` tells of which."""
+
     method: str
     subscription: Subscription
 
@@ -205,12 +207,12 @@ class WirePost(_Row, frozen=True):
 
 
 class SubscriptionResponseFrame(_Frame, frozen=True, tag="subscriptionResponse"):
-    """An acknowledgement. `codec.is_echo_of` tells of what."""
+    """As it travels. `decode_frame` hands out its data alone."""
 
-    data: WireAck
+    data: SubscriptionResponse
 
 
-class PongFrame(_Frame, frozen=True, tag="pong"):
+class Pong(_Frame, frozen=True, tag="pong"):
     """The answer to our ping."""
 
 
@@ -272,50 +274,38 @@ class ErrorTextFrame(_Frame, frozen=True, tag="error"):
 # The error channel, by what its text means (protocol 2)
 
 
-class AlreadySubscribed(_Row, frozen=True):
+class ErrorFrame(_Row, frozen=True):
+    """A text of the error channel; one of the classes below where it has a meaning known to us."""
+
+    text: str
+
+
+class AlreadySubscribed(ErrorFrame, frozen=True):
     """The feed is known to the venue: what a probe wants to hear."""
 
     subscription: Subscription
 
 
-class AlreadyUnsubscribed(_Row, frozen=True):
+class AlreadyUnsubscribed(ErrorFrame, frozen=True):
     subscription: Subscription
 
 
-class InvalidSubscription(_Row, frozen=True):
+class InvalidSubscription(ErrorFrame, frozen=True):
     subscription: Subscription
 
 
-class RequestNotParsed(_Row, frozen=True):
+class RequestNotParsed(ErrorFrame, frozen=True):
     request: str
     """Our own words, as the venue repeats them."""
 
 
-class TooManyUsers(_Row, frozen=True):
+class TooManyUsers(ErrorFrame, frozen=True):
     """The limit of users watched from one IP. Names no request, so the subscribe it refuses just never succeeds."""
 
-    text: str
 
-
-class TooManyPosts(_Row, frozen=True):
+class TooManyPosts(ErrorFrame, frozen=True):
     id: int
     """Of the post refused."""
-    text: str
-
-
-class OtherError(_Row, frozen=True):
-    text: str
-
-
-ErrorFrame = (
-    AlreadySubscribed
-    | AlreadyUnsubscribed
-    | InvalidSubscription
-    | RequestNotParsed
-    | TooManyUsers
-    | TooManyPosts
-    | OtherError
-)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -343,9 +333,9 @@ class UndecodableFrame(_Row, frozen=True):
     channel: str = ""
 
 
-Frame = (
-    SubscriptionResponseFrame
-    | PongFrame
+Message = (
+    SubscriptionResponse
+    | Pong
     | L2BookFrame
     | BboFrame
     | TradesFrame
@@ -357,6 +347,9 @@ Frame = (
     | ClearinghouseStateFrame
     | OpenOrdersFrame
     | PostFrame
+    | ErrorFrame
+    | GreetingFrame
+    | OtherFrame
+    | UndecodableFrame
 )
-
-Message = Frame | ErrorFrame | GreetingFrame | OtherFrame | UndecodableFrame
+"""All that `decode_frame` answers."""
