@@ -13,32 +13,21 @@ from typing import Any
 import msgspec
 
 from mmtrio.wire.messages import (
-    AllMidsFrame,
     AlreadySubscribed,
     AlreadyUnsubscribed,
-    BboFrame,
-    ClearinghouseStateFrame,
     ErrorFrame,
     ErrorTextFrame,
+    Frame,
     GreetingFrame,
     InvalidSubscription,
-    L2BookFrame,
     Message,
-    OpenOrdersFrame,
-    OrderUpdatesFrame,
+    OtherError,
     OtherFrame,
-    Pong,
-    PostFrame,
     RequestNotParsed,
-    SpotStateFrame,
     Subscription,
-    SubscriptionResponseFrame,
     TooManyPosts,
     TooManyUsers,
-    TradesFrame,
     UndecodableFrame,
-    UserEventsFrame,
-    UserFillsFrame,
 )
 
 EXCERPT_LENGTH_MAX = 200
@@ -49,29 +38,12 @@ class _AnyFrame(msgspec.Struct, gc=False):
     channel: str
 
 
-_KnownFrame = (
-    L2BookFrame
-    | BboFrame
-    | TradesFrame
-    | AllMidsFrame
-    | OrderUpdatesFrame
-    | UserFillsFrame
-    | UserEventsFrame
-    | SpotStateFrame
-    | ClearinghouseStateFrame
-    | OpenOrdersFrame
-    | PostFrame
-    | Pong
-    | SubscriptionResponseFrame
-    | ErrorTextFrame
-)
-_KNOWN_CHANNELS = frozenset(kind.__struct_config__.tag for kind in _KnownFrame.__args__)
-
-_decode_known = msgspec.json.Decoder(_KnownFrame).decode
+_decode_known = msgspec.json.Decoder(Frame | ErrorTextFrame).decode
 _decode_any = msgspec.json.Decoder(_AnyFrame).decode
 _decode_subscription = msgspec.json.Decoder(Subscription).decode
 _encode = msgspec.json.Encoder().encode
 
+_KNOWN_CHANNELS = frozenset(kind.__struct_config__.tag for kind in (*Frame.__args__, ErrorTextFrame))
 # RecursionError: a hostile depth. The others are what msgspec and bad UTF-8 raise.
 _DECODING_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -79,30 +51,28 @@ _DECODING_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
 def decode_frame(text: str | bytes) -> Message:
     """The message in one WebSocket frame. Never raises, whatever the frame holds."""
     try:
-        frame: _KnownFrame = _decode_known(text)
+        frame: Frame | ErrorTextFrame = _decode_known(text)
     except _DECODING_ERRORS as error:
         return _diagnosed(text, error)
-    if isinstance(frame, SubscriptionResponseFrame):
-        return frame.data
     if isinstance(frame, ErrorTextFrame):
         return decode_error_text(frame.data)
     return frame
 
 
 def decode_error_text(text: str) -> ErrorFrame:
-    """What a text of the `error` channel means. One that nobody has seen before is an `ErrorFrame` and no more."""
+    """What a text of the `error` channel means. A text nobody has seen before is an `OtherError`."""
     for prefix, meaning in _ERRORS_ABOUT_SUBSCRIPTIONS:
         if text.startswith(prefix):
             try:
-                return meaning(text, _decode_subscription(text[len(prefix) :]))
+                return meaning(_decode_subscription(text[len(prefix) :]))
             except _DECODING_ERRORS:
-                return ErrorFrame(text)
+                return OtherError(text)
     if text.startswith(_NOT_PARSED):
-        return RequestNotParsed(text, text[len(_NOT_PARSED) :])
+        return RequestNotParsed(text[len(_NOT_PARSED) :])
     if text.startswith(_TOO_MANY_USERS):
         return TooManyUsers(text)
     pending_post = _TOO_MANY_POSTS.fullmatch(text)
-    return TooManyPosts(text, int(pending_post[1])) if pending_post else ErrorFrame(text)
+    return TooManyPosts(int(pending_post[1]), text) if pending_post else OtherError(text)
 
 
 def is_echo_of(echo: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:

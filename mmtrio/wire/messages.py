@@ -183,9 +183,7 @@ class WireOrderStatus(_Row, frozen=True):
     order: WireOrderUpdate | None = None
 
 
-class SubscriptionResponse(_Row, frozen=True):
-    """The acknowledgement of a subscribe or unsubscribe. `codec.is_echo_of` tells of which."""
-
+class WireAck(_Row, frozen=True):
     method: str
     subscription: Subscription
 
@@ -207,12 +205,12 @@ class WirePost(_Row, frozen=True):
 
 
 class SubscriptionResponseFrame(_Frame, frozen=True, tag="subscriptionResponse"):
-    """As it travels. `decode_frame` hands out its data alone."""
+    """An acknowledgement. `codec.is_echo_of` tells of what."""
 
-    data: SubscriptionResponse
+    data: WireAck
 
 
-class Pong(_Frame, frozen=True, tag="pong"):
+class PongFrame(_Frame, frozen=True, tag="pong"):
     """The answer to our ping."""
 
 
@@ -274,38 +272,50 @@ class ErrorTextFrame(_Frame, frozen=True, tag="error"):
 # The error channel, by what its text means (protocol 2)
 
 
-class ErrorFrame(_Row, frozen=True):
-    """A text of the error channel; one of the classes below where it has a meaning known to us."""
-
-    text: str
-
-
-class AlreadySubscribed(ErrorFrame, frozen=True):
+class AlreadySubscribed(_Row, frozen=True):
     """The feed is known to the venue: what a probe wants to hear."""
 
     subscription: Subscription
 
 
-class AlreadyUnsubscribed(ErrorFrame, frozen=True):
+class AlreadyUnsubscribed(_Row, frozen=True):
     subscription: Subscription
 
 
-class InvalidSubscription(ErrorFrame, frozen=True):
+class InvalidSubscription(_Row, frozen=True):
     subscription: Subscription
 
 
-class RequestNotParsed(ErrorFrame, frozen=True):
+class RequestNotParsed(_Row, frozen=True):
     request: str
     """Our own words, as the venue repeats them."""
 
 
-class TooManyUsers(ErrorFrame, frozen=True):
+class TooManyUsers(_Row, frozen=True):
     """The limit of users watched from one IP. Names no request, so the subscribe it refuses just never succeeds."""
 
+    text: str
 
-class TooManyPosts(ErrorFrame, frozen=True):
+
+class TooManyPosts(_Row, frozen=True):
     id: int
     """Of the post refused."""
+    text: str
+
+
+class OtherError(_Row, frozen=True):
+    text: str
+
+
+ErrorFrame = (
+    AlreadySubscribed
+    | AlreadyUnsubscribed
+    | InvalidSubscription
+    | RequestNotParsed
+    | TooManyUsers
+    | TooManyPosts
+    | OtherError
+)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -333,9 +343,9 @@ class UndecodableFrame(_Row, frozen=True):
     channel: str = ""
 
 
-Message = (
-    SubscriptionResponse
-    | Pong
+Frame = (
+    SubscriptionResponseFrame
+    | PongFrame
     | L2BookFrame
     | BboFrame
     | TradesFrame
@@ -347,9 +357,6 @@ Message = (
     | ClearinghouseStateFrame
     | OpenOrdersFrame
     | PostFrame
-    | ErrorFrame
-    | GreetingFrame
-    | OtherFrame
-    | UndecodableFrame
 )
-"""All that `decode_frame` answers."""
+
+Message = Frame | ErrorFrame | GreetingFrame | OtherFrame | UndecodableFrame
