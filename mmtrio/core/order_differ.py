@@ -126,6 +126,12 @@ class _Slot:
             order.is_busy or order.is_unknown or order.remaining_lots <= 0 for order in self.orders
         )
 
+    def is_doubtful(self, tolerance: _Tolerance) -> bool:
+        """Left alone although it is not, or may not be, as wanted."""
+        return not self.is_settled and (
+            any(order.is_unknown for order in self.orders) or not self.agrees(tolerance)
+        )
+
     def agrees(self, tolerance: _Tolerance) -> bool:
         """Exactly the wanted order is there, or nothing is and nothing should be."""
         if self.wanted is None or len(self.orders) != 1:
