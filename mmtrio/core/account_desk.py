@@ -59,7 +59,7 @@ from mmtrio.core.events import (
     Undecodable,
 )
 from mmtrio.core.inventory import Inventory
-from mmtrio.core.liveness import Liveness
+from mmtrio.core.liveness import Liveness, Phase
 from mmtrio.core.order_differ import Difference
 from mmtrio.core.order_state import Changes, OrderState
 from mmtrio.core.quoter import Quoter
@@ -101,12 +101,15 @@ class AccountDesk:
     witness: StreamWitness = attrs.field(factory=StreamWitness)
     reconcile_every: int = 20
     """Ticks between two reconciliations."""
+    stall_max_s: float = 8.0
+    """The watchdog speaks twice a second; a longer pause means that the process stood still (SIGSTOP, suspend)."""
 
     is_paused: bool = attrs.field(default=False, init=False)
     is_stopping: bool = attrs.field(default=False, init=False)
     ticks: int = attrs.field(default=0, init=False)
     fills_booked: int = attrs.field(default=0, init=False)
     volume_e8: int = attrs.field(default=0, init=False)
+    requests_used_at_start: int | None = attrs.field(default=None, init=False)
     mismatches: list[Mismatch] = attrs.field(factory=list, init=False)
     undecodable: Counter[str] = attrs.field(factory=Counter, init=False)
     newest_fill_ms: int = attrs.field(default=0, init=False)
@@ -115,6 +118,9 @@ class AccountDesk:
     """For each market, why something wanted is not there, as of its last requote."""
     _batches: dict[int, Batch] = attrs.field(factory=dict, init=False)
     _foreign_hold: dict[int, int] = attrs.field(factory=dict, init=False)
+    orders_at_venue: int = attrs.field(default=0, init=False)
+    """Resting orders of the account, ours or not, when last read."""
+    _last_at: Instant | None = attrs.field(default=None, init=False)
     _start_is_clean: bool = attrs.field(default=False, init=False)
     _handlers: dict[type, Callable[[Any, Instant, _Out], None]] = attrs.field(init=False, repr=False)
 
@@ -147,6 +153,16 @@ class AccountDesk:
             BatchNotSent: self._on_batch_not_sent,
         }
 
+    @property
+    def awaits_second_look(self) -> bool:
+        """A difference was seen once, and a verdict needs another reading or a little time."""
+        return self.inventory.wants_confirmation or self.witness.is_owed or self.orders.has_doubts
+
+    @property
+    def has_caught_up(self) -> bool:
+        """The balances are known and nothing is being caught up with."""
+        return self.readings.has_baseline and not self.readings.is_catching_up
+
     def handle(self, event: Event, at: Instant) -> Decision:
         """Take one fact in; answer with what to do about it, and why not more.
 
@@ -155,6 +171,7 @@ class AccountDesk:
         out = _Out()
         handler = self._handlers.get(type(event))
         assert handler is not None, f"unknown event: {event!r}"
+        self._check_stall(at, out)
         handler(event, at, out)
         if out.due:
             self._requote([quoter for quoter in self.quoters if quoter.coin in out.due], at, out)
@@ -162,6 +179,18 @@ class AccountDesk:
         return Decision(tuple(out.commands), tuple(out.reasons), tuple(out.notes))
 
     # The passing of time
+
+    def _check_stall(self, at: Instant, out: _Out) -> None:
+        """After a standstill nothing we know is current: both sessions start over before anything is quoted."""
+        last_at, self._last_at = self._last_at, at
+        if last_at is None or at.age_s(last_at) <= self.stall_max_s:
+            return
+        cause = f"this process stood still for {at.age_s(last_at):.1f} s"
+        out.remark(cause, is_warning=True)
+        for session in SessionName:
+            if self.liveness.phase(session) is not Phase.DOWN:
+                self.liveness.on_ended(session, at)
+                out.commands.append(RestartSession(session, cause))
 
     def _on_tick(self, _: Tick, at: Instant, out: _Out) -> None:
         self.ticks += 1
@@ -174,7 +203,7 @@ class AccountDesk:
     def _on_heartbeat(self, _: Heartbeat, at: Instant, out: _Out) -> None:
         self._apply(self.orders.on_tick(at), at, out)
         self._check_stream(at, out)
-        if self.liveness.should_pull(at):
+        if self.liveness.should_pull(at, [quoter.coin for quoter in self.quoters if quoter.needs_market_data]):
             self._pull(at, out)
         for quoter in self.quoters:
             self._note_gate(quoter, self._gate(quoter, at), at, out)
@@ -280,6 +309,7 @@ class AccountDesk:
     def _on_open_orders(self, read: OpenOrdersRead, at: Instant, out: _Out) -> None:
         changes = self.orders.on_open_orders(read, at)
         self._start_is_clean = not changes.adopt_cancels
+        self.orders_at_venue = len(read.orders)
         self._foreign_hold = self._hold_of_foreign(read)
         self._apply(changes, at, out)
 
@@ -320,6 +350,8 @@ class AccountDesk:
         self._apply(self.orders.on_order_status(read, at), at, out)
 
     def _on_budget(self, read: BudgetRead, at: Instant, out: _Out) -> None:
+        if self.requests_used_at_start is None:
+            self.requests_used_at_start = read.requests_used
         in_flight = sum(len(batch.items) for batch in self._batches.values())
         out.notes.extend(self.address.observe(read, in_flight + self.orders.unknown_count, at))
 
@@ -371,19 +403,22 @@ class AccountDesk:
     def _on_batch_done(self, event: BatchDone, at: Instant, out: _Out) -> None:
         batch = self._batches.pop(event.batch_id)
         changes = self.orders.on_batch_done(event, at)
-        self.emitter.on_outcomes(batch, event.outcomes, at, {quoter.coin: quoter.market for quoter in self.quoters})
+        self.address.settle(event.outcomes, at)
+        markets = {quoter.coin: quoter.market for quoter in self.quoters}
+        out.notes.extend(self.emitter.on_outcomes(batch, event.outcomes, at, markets))
         for outcome in event.outcomes:
-            if outcome.kind is OutcomeKind.RESTING and self.orders.is_unseen(outcome.cloid):
+            order = self.orders.get(outcome.cloid)
+            if outcome.kind is OutcomeKind.RESTING and order is not None and not order.is_on_stream:
                 self.witness.on_accepted(outcome.cloid, at)
         self._apply(changes, at, out)
 
     def _on_batch_unknown(self, event: BatchUnknown, at: Instant, out: _Out) -> None:
-        self._batches.pop(event.batch_id)
+        self.address.doubt(len(self._batches.pop(event.batch_id).items), at)
         out.remark(f"batch {event.batch_id}: outcome unknown: {event.cause}", is_warning=True)
         self._apply(self.orders.on_batch_unknown(event, at), at, out)
 
     def _on_batch_not_sent(self, event: BatchNotSent, at: Instant, out: _Out) -> None:
-        self._batches.pop(event.batch_id)
+        self.address.refund(len(self._batches.pop(event.batch_id).items))
         out.remark(f"batch {event.batch_id} was not sent: {event.cause}", is_warning=True)
         self._apply(self.orders.on_batch_not_sent(event, at), at, out, requote=False)  # The next tick tries again.
 

@@ -33,6 +33,11 @@ class StreamWitness:
         elif is_new and fill.source is FillSource.RECONCILE:
             self._owed_fills[fill.key] = (fill, at.plus_s(self.fill_wait_s))
 
+    @property
+    def is_owed(self) -> bool:
+        """Something has not come yet, and its deadline has not passed."""
+        return bool(self._owed_updates or self._owed_fills)
+
     def forget(self) -> None:
         """The stream ended: what it owed, the catch-up of its successor will find."""
         self._owed_updates.clear()
