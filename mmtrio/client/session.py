@@ -84,7 +84,7 @@ class _Request:
 class _Ending:
     """The one way a connection ends: its first cause is kept, and everything in its nursery is cancelled."""
 
-    scope: trio.CancelScope
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     cause: str | None = None
 
     def end(self, cause: str) -> None:
@@ -213,13 +213,19 @@ class Session:
             try:
                 frame = await websocket.get_message()
             except trio_websocket.ConnectionClosed as closed:
-                self.end(_closed_text(closed.reason))
+                self.end(_closed_text(closed.reason) + self._unacknowledged_text())
                 return
             text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
             message = decode_frame(text)
             self.note(message, len(text))
             on_frame(message)
             self._go_live_if_acknowledged(on_live)
+
+    def _unacknowledged_text(self) -> str:
+        names = ", ".join(name_of(request.subscription) for request in self._unacknowledged[:5])
+        return f"; not acknowledged: {names} (the venue closes the socket on a coin it does not know)" * bool(
+            names
+        )
 
     def _go_live_if_acknowledged(self, on_live: Callable[[], None]) -> None:
         if self.statistics.live_at is None and not self._unacknowledged and self.cause is None:
@@ -341,11 +347,11 @@ async def run_session(
     """
     open_until = trio.current_time() + params.connect_timeout_s
     stream = await _connect(connect, kind, venue, open_until, params.connect_timeout_s)
+    ending = _Ending()
     try:
-        async with trio.open_nursery() as nursery:
-            ending = _Ending(nursery.cancel_scope)
-            websocket = await _shake_hands(nursery, ending, stream, venue, open_until, params)
-            if websocket is not None:
+        with ending.scope:
+            async with trio.open_nursery() as nursery:
+                websocket = await _shake_hands(nursery, ending, stream, venue, open_until, params)
                 outbox, frames = trio.open_memory_channel[str](params.outbox_frames_max)
                 statistics = SessionStatistics(trio.current_time())
                 session = Session(statistics, tuple(subscriptions), ending, outbox)
@@ -357,6 +363,7 @@ async def run_session(
                 nursery.start_soon(session.probe_forever, params.probe_interval_s, name="session/probe")
                 session.start_watches(params, nursery)
     finally:
+        ending.end("the session was cancelled")  # For those who still hold it; an earlier cause stays.
         await trio.aclose_forcefully(stream)
     await (
         trio.lowlevel.checkpoint_if_cancelled()
@@ -383,8 +390,8 @@ async def _shake_hands(
     venue: VenueAddress,
     open_until: float,
     params: SessionParams,
-) -> trio_websocket.WebSocketConnection | None:
-    """The open WebSocket; None where the session has ended instead."""
+) -> trio_websocket.WebSocketConnection:
+    """The open WebSocket. Where the session ends instead, this is cancelled."""
     transport = _TransportNursery(nursery, ending)
     with trio.move_on_at(open_until):
         websocket = await trio_websocket.wrap_client_stream(
@@ -398,7 +405,8 @@ async def _shake_hands(
         transport.is_open = True
         return websocket
     ending.end(f"no WebSocket handshake within {params.connect_timeout_s:g} s")
-    return None
+    await trio.lowlevel.checkpoint_if_cancelled()
+    raise AssertionError("the scope of the session was cancelled")
 
 
 @attrs.define(eq=False)
@@ -421,10 +429,12 @@ class _TransportNursery:
         except trio_websocket.ConnectionRejected as rejected:
             body = excerpt((rejected.body or b"").decode("utf-8", "replace"))
             self.ending.end(f"WebSocket handshake refused: HTTP {rejected.status_code} {body}".rstrip())
-        except (trio_websocket.HandshakeError, trio_websocket.ConnectionClosed, ProtocolError) as error:
-            self.ending.end(f"WebSocket protocol broken: {cause_text(error)}")
-        except STREAM_ERRORS as error:
-            self.ending.end(f"connection broken: {cause_text(error)}")
+        except Exception as error:
+            # Whatever it is: only library code runs here, fed by the peer. It lets errors of wsproto and h11 through.
+            what = (
+                "WebSocket protocol broken" if self.is_open else "no valid answer to the WebSocket handshake"
+            )
+            self.ending.end(f"{what}: {cause_text(error)}")
         if not self.is_open:  # Once open, what arrived before the end is read first, by `read_forever`.
             self.ending.end("connection closed during the WebSocket handshake")
 

@@ -277,6 +277,7 @@ class Socket:
     ws: wsproto.WSConnection = attrs.field(
         factory=lambda: wsproto.WSConnection(wsproto.ConnectionType.SERVER)
     )
+    sent_pongs: int = 0
     received: list[tuple[float, Any]] = attrs.field(factory=list)
     """(time, parsed frame) of everything the client has sent."""
 
