@@ -1,0 +1,120 @@
+"""What the venue says no to in an order, word for word, and in which order it looks.
+
+Some errors depend on the payload alone: they come back once, for the whole batch, before anything is done
+(`before_batch`). The others come one per order (`before_placing`, and those of the matching). All carry the suffix
+` asset=N` that the venue's documentation leaves out. Source: protocol 7, 10, 12.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from mmtrio.core.types import Side
+from mmtrio.exchange.actions import Action, CancelAction, ModifyAction, NoopAction, OrderAction, OrderRequest
+from mmtrio.exchange.floor import TradingFloor
+from mmtrio.exchange.market_rules import SPOT_ASSET_OFFSET, SpotMarket
+from mmtrio.exchange.matching import Order
+
+ELEMENTS_MAX = 200
+
+MISSING_ORDER = "Order was never placed, already canceled, or filled."
+CANNOT_MODIFY = "Cannot modify canceled or filled order"
+OVER_WEIGHT = f"Signed action over weight limit of {ELEMENTS_MAX}."
+EXPIRED = "Action already expired"
+
+
+@attrs.frozen
+class PlaceIntent:
+    """An order request that is sound as far as it can be known without the book."""
+
+    market: SpotMarket
+    side: Side
+    price_ticks: int
+    size_lots: int
+    tif: str
+    cloid: str | None
+
+
+def before_batch(action: Action, floor: TradingFloor, perp_names: Sequence[str]) -> str | None:
+    """The one error for a whole batch of orders or modifies, or None. Nothing is spent on it."""
+    match action:
+        case CancelAction() | NoopAction():
+            return None
+        case OrderAction():
+            requests = action.orders
+            if action.builder is not None:
+                return "Builder fee has not been approved"
+            if action.grouping != "na":
+                return "Invalid grouping for spot orders."
+        case ModifyAction():
+            requests = tuple(request for _, request in action.modifies)
+    for request in requests:
+        text = _payload_error(request, floor, perp_names)
+        if text is not None:
+            return f"{text} asset={request.asset}"
+    return None
+
+
+def _payload_error(request: OrderRequest, floor: TradingFloor, perp_names: Sequence[str]) -> str | None:
+    market = floor.markets_by_asset.get(request.asset)
+    if market is None:
+        is_perp = request.asset < min(len(perp_names), SPOT_ASSET_OFFSET)
+        return "This exchange does not trade perpetuals yet." if is_perp else "Order has invalid asset."
+    if request.trigger is not None:
+        return "Invalid TP/SL price."
+    if request.price_e8 is None or request.price_e8 <= 0:
+        return "Order has invalid price."
+    if request.size_e8 is None or request.size_e8 < 0 or market.lots_of(request.size_e8) is None:
+        return "Order has invalid size."
+    if request.size_e8 == 0:
+        return "Order has zero size."
+    reference_e8 = floor.reference_ticks[market.coin] * 10**market.size_decimals
+    band_pct = floor.params.price_band_pct
+    if abs(request.price_e8 - reference_e8) * 100 > band_pct * reference_e8:
+        return f"Order price cannot be more than {band_pct}% away from the reference price"
+    return None
+
+
+def before_placing(request: OrderRequest, floor: TradingFloor) -> PlaceIntent | str:
+    """The intent of a request that passed `before_batch`, or the error that neither book nor balance can cure."""
+    market = floor.markets_by_asset[request.asset]
+    assert request.price_e8 is not None and request.size_e8 is not None and request.tif is not None, request
+    price_ticks = market.ticks_of(request.price_e8)
+    if price_ticks is None:
+        return f"Price must be divisible by tick size. asset={request.asset}"
+    size_lots = market.lots_of(request.size_e8)
+    assert size_lots, request
+    side = Side.BUY if request.is_buy else Side.SELL
+    tif = "Ioc" if request.tif == "FrontendMarket" else request.tif
+    return PlaceIntent(market, side, price_ticks, size_lots, tif, request.cloid)
+
+
+def placement_refusal(order: Order, floor: TradingFloor, is_reduce_only: bool) -> tuple[str, str] | None:
+    """(status, text without suffix) of the first rule an order breaks on its way into the book, or None."""
+    market, account = floor.markets[order.coin], floor.ledger.accounts[order.user]
+    params = floor.params
+    if is_reduce_only:  # On spot there is no position to reduce.
+        return "reduceOnlyRejected", "Reduce only order would increase position."
+    if order.price_ticks * order.original_lots < params.min_notional_quote * 10**8:
+        text = f"Order must have minimum value of {params.min_notional_quote} {market.quote.name}."
+        return "minTradeNtlRejected", text
+    may_rest = order.tif != "Ioc"
+    if may_rest and not account.is_house and len(account.orders) >= params.open_orders_max:
+        return "tooManyOpenOrdersRejected", "Too many open orders."  # The venue's text was never recorded.
+    if not floor.ledger.can_afford(account, market, order.side, order.price_ticks, order.original_lots):
+        return "insufficientSpotBalanceRejected", "Insufficient spot balance"
+    if order.tif == "Alo" and floor.books[order.coin].would_match(order.side, order.price_ticks):
+        return (
+            "badAloPxRejected",
+            f"Post only order would have immediately matched, bbo was {_bbo(floor, market)}.",
+        )
+    return None
+
+
+def _bbo(floor: TradingFloor, market: SpotMarket) -> str:
+    book = floor.books[market.coin]
+    bid, ask = book.bids.best_ticks(), book.asks.best_ticks()
+    # How an empty side is written was never recorded; zero is our guess.
+    return f"{market.short_price_text(bid or 0)}@{market.short_price_text(ask or 0)}"
