@@ -91,7 +91,9 @@ class Liveness:
 
     def on_live(self, session: SessionName, at: Instant) -> None:
         """Every subscription is acknowledged; what happened before is still to be read."""
-        self._sessions[session].phase = Phase.CATCHING_UP
+        state = self._sessions[session]
+        if state.phase is Phase.OPENED:  # Not one that was given up while the last acknowledgement travelled.
+            state.phase = Phase.CATCHING_UP
 
     def on_caught_up(self, session: SessionName, at: Instant) -> None:
         """What happened before the session was live has been read. Ignored where it ended meanwhile."""
@@ -121,6 +123,10 @@ class Liveness:
 
     def phase(self, session: SessionName) -> Phase:
         return self._sessions[session].phase
+
+    def is_up(self, session: SessionName) -> bool:
+        """True while a connection is open, whatever it is good for yet."""
+        return self._sessions[session].phase is not Phase.DOWN
 
     def reconnects(self, session: SessionName) -> int:
         """Connections of this session after its first."""
