@@ -163,9 +163,7 @@ def difference(
     dead_zone = attrs.evolve(tolerance, price_ppm=round(params.dead_zone_bps * _PPM_PER_BPS))
     slots = _slots(desired, orders, strategy, market)
     settled = [slot for slot in slots if slot.is_settled]
-    reasons = [
-        _unsettled_reason(slot) for slot in slots if not slot.is_settled and not slot.agrees(tolerance)
-    ]
+    reasons = [_unsettled_reason(slot) for slot in slots if slot.is_doubtful(tolerance)]
     if all(slot.agrees(dead_zone) for slot in settled):
         settled = []
     cancels: list[CancelWanted] = []
