@@ -74,6 +74,8 @@ class Inventory:
         other_markets: Iterable[Market] = (),
         rest_lag_s: float = 2.0,
     ) -> None:
+        self.markets = tuple(markets)
+        """Those we trade."""
         self.fills_booked = 0
         """Fills that moved balances."""
         self.fills_unattributed = 0
