@@ -109,7 +109,7 @@ class AddressBudget:
 
     params: BudgetParams = attrs.field(factory=BudgetParams)
     rest_lag_s: float = 2.0
-    """A reading may miss what was sent so shortly before it was requested (D4)."""
+    """A reading may miss what was answered so shortly before it was requested (D4)."""
     is_known: bool = attrs.field(default=False, init=False)
     """False until the venue has been asked once: until then no order is placed, but orders may be cancelled."""
     _counted: int = attrs.field(default=0, init=False)
@@ -121,8 +121,8 @@ class AddressBudget:
     _doubted_at: Instant | None = attrs.field(default=None, init=False)
     _volume_e8: int = attrs.field(default=0, init=False)
     _cap_at_no_volume: int = attrs.field(default=REQUESTS_AT_START, init=False)
-    _recent: deque[tuple[int, int]] = attrs.field(factory=deque, init=False)
-    """(mono_ns, requests) of the last minute."""
+    _answered: deque[tuple[int, int]] = attrs.field(factory=deque, init=False)
+    """(mono_ns, requests) that the venue answered within the last minute."""
     _passed_at: Instant | None = attrs.field(default=None, init=False)
     """When the last action went out that an exhausted budget counts."""
     _last_read: BudgetRead | None = attrs.field(default=None, init=False)
@@ -197,9 +197,6 @@ class AddressBudget:
         if not is_cancel or self._net + n > self.cancel_cap:
             self._passed_at = at
         self._counted += n
-        self._recent.append((at.mono_ns, n))
-        while self._recent[0][0] < at.mono_ns - _HISTORY_S * _NS:
-            self._recent.popleft()
 
     def refund(self, n: int) -> None:
         """`n` charged requests were certainly not counted by the venue: not sent, or refused for free."""
@@ -219,6 +216,9 @@ class AddressBudget:
 
     def settle(self, outcomes: Sequence[ItemOutcome], at: Instant) -> None:
         """The venue answered a charged batch: give back what it refused for free, add what came too late."""
+        self._answered.append((at.mono_ns, len(outcomes)))
+        while self._answered[0][0] < at.mono_ns - _HISTORY_S * _NS:
+            self._answered.popleft()
         refusals = [outcome.refusal for outcome in outcomes]
         self.refund(sum(refusal in FREE_REFUSALS for refusal in refusals))
         self.charge_expired(refusals.count(Refusal.EXPIRED))
@@ -245,7 +245,7 @@ class AddressBudget:
         self._last_read = read
         self._volume_e8 = read.volume_e8
         self._cap_at_no_volume = read.requests_cap - read.volume_e8 // _E8
-        not_seen_max = in_flight + self._sent_since(read.requested_at.plus_s(-self.rest_lag_s))
+        not_seen_max = in_flight + self._answered_since(read.requested_at.plus_s(-self.rest_lag_s))
         venue_net = read.requests_used - read.requests_surplus
         if not self.is_known:
             self._seed(venue_net, not_seen_max, at)
@@ -306,8 +306,9 @@ class AddressBudget:
             self._keep_for_unseen(not_seen_max, at)
         return (Mismatch(MismatchKind.BUDGET_DRIFT, detail),)
 
-    def _sent_since(self, earliest: Instant) -> int:
-        return sum(n for mono_ns, n in self._recent if mono_ns >= earliest.mono_ns)
+    def _answered_since(self, earliest: Instant) -> int:
+        """Requests that were on their way, for all a reading of that age knows."""
+        return sum(n for mono_ns, n in self._answered if mono_ns >= earliest.mono_ns)
 
 
 @attrs.define

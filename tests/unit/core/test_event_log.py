@@ -122,7 +122,10 @@ BALANCE = encode_event(TokenBalance(0, 5, 1), AT)
         (BALANCE.replace('"total_units":5', '"total_units":true'), "not an integer: True"),
         (BALANCE.replace('"total_units":5', '"total":5'), "missing or unknown 'total_units'"),
         (BALANCE.replace('"total_units":5', '"total_units":5,"x":1'), "Extra fields.*x"),
-        (encode_event(Heard(SessionName.ACCOUNT, "x"), AT).replace("account", "bank"), "'bank' is not a valid"),
+        (
+            encode_event(Heard(SessionName.ACCOUNT, "x"), AT).replace("account", "bank"),
+            "'bank' is not a valid",
+        ),
         (encode_event(fill(), AT).replace('"size_lots":100', '"size_lots":0'), "size_lots must be positive"),
     ],
 )

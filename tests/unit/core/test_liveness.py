@@ -95,7 +95,9 @@ def test_the_wall_clock_is_not_looked_at() -> None:
     liveness = live(ACCOUNT)
     now = instant(7)
     assert liveness.blocking_reason(HYPE, False, Instant(now.mono_ns, now.wall_ms + 120_000)) is None
-    assert liveness.blocking_reason(HYPE, False, Instant(instant(9).mono_ns, now.wall_ms - 120_000)) is not None
+    assert (
+        liveness.blocking_reason(HYPE, False, Instant(instant(9).mono_ns, now.wall_ms - 120_000)) is not None
+    )
 
 
 def test_the_market_session_matters_only_where_data_is_required() -> None:

@@ -46,9 +46,11 @@ def known_budget(used: int = 0, *, reserve: int = 200, volume: int = 0, surplus:
 
 
 def refused(refusal: Refusal, n: int) -> tuple[ItemOutcome, ...]:
-    return tuple(
-        ItemOutcome(cloid(number), OutcomeKind.REFUSED, refusal=refusal) for number in range(n)
-    )
+    return tuple(ItemOutcome(cloid(number), OutcomeKind.REFUSED, refusal=refusal) for number in range(n))
+
+
+def accepted(n: int) -> tuple[ItemOutcome, ...]:
+    return tuple(ItemOutcome(cloid(number), OutcomeKind.CANCELLED) for number in range(n))
 
 
 # What may be sent
@@ -100,7 +102,9 @@ def test_quoting_never_spends_the_reserve() -> None:
     budget.charge(10, False, instant())
     assert (budget.places_allowed(instant()), budget.remaining) == (0, 200)
     budget.charge(150, True, instant())
-    assert budget.places_allowed(instant(1_000)) == 0, "50 of the reserve are left, and they are not for quoting"
+    assert budget.places_allowed(instant(1_000)) == 0, (
+        "50 of the reserve are left, and they are not for quoting"
+    )
 
 
 @pytest.mark.parametrize(("volume", "ceiling"), [(0, 20_000), (90_000, 200_000), (290_000, 400_000)])
@@ -155,7 +159,12 @@ def test_requests_refused_at_the_door_cost_nothing(refusal: Refusal) -> None:
 
 @pytest.mark.parametrize(
     "refusal",
-    [Refusal.MISSING_ORDER, Refusal.POST_ONLY_WOULD_MATCH, Refusal.INSUFFICIENT_BALANCE, Refusal.DUPLICATE_NONCE],
+    [
+        Refusal.MISSING_ORDER,
+        Refusal.POST_ONLY_WOULD_MATCH,
+        Refusal.INSUFFICIENT_BALANCE,
+        Refusal.DUPLICATE_NONCE,
+    ],
 )
 def test_other_refusals_are_charged(refusal: Refusal) -> None:
     budget = known_budget()
@@ -188,13 +197,15 @@ def test_equal_counts_are_no_news() -> None:
     assert budget.used == 107
 
 
-def test_what_is_in_flight_or_was_just_sent_explains_a_smaller_count() -> None:
+def test_what_is_in_flight_or_was_just_answered_explains_a_smaller_count() -> None:
     budget = known_budget(used=100)
     budget.charge(30, False, instant(10))
     assert budget.observe(budget_read(100, at_s=60), 30, instant(60)) == ()
     assert budget.observe(budget_read(110, at_s=70), 20, instant(70)) == ()
-    budget.charge(5, True, instant(79))
+    budget.charge(5, True, instant(70))
+    budget.settle(accepted(5), instant(79))
     assert budget.observe(budget_read(130, at_s=80), 0, instant(80)) == ()
+    assert budget.observe(budget_read(130, at_s=80.9), 0, instant(84)) == ()
     assert budget.used == 135, "the larger use wins"
 
 
@@ -276,6 +287,7 @@ def test_cancels_sent_before_the_first_reading_count_whether_it_saw_them_or_not(
     for seen in (0, 5):
         budget = AddressBudget()
         budget.charge(5, True, instant(1))
+        budget.settle(accepted(5), instant(1.5))
         budget.observe(budget_read(100 + seen, at_s=2), 0, instant(2.5))
         assert budget.used == 105 + seen
         assert budget.observe(budget_read(105, at_s=60), 0, instant(60)) == ()
