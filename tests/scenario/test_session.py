@@ -156,7 +156,8 @@ async def test_what_is_already_subscribed_counts_as_acknowledged():
             http(raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "hang")),
             (
                 0,
-                "WebSocket protocol broken: can't handle event type Response when role=CLIENT and state=SEND_BODY",
+                "no valid answer to the WebSocket handshake: "
+                "can't handle event type Response when role=CLIENT and state=SEND_BODY",
             ),
         ),
     ],
