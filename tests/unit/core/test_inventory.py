@@ -346,6 +346,14 @@ def test_a_read_while_orders_are_in_flight_proves_nothing_either_way():
     assert len(observe(owned, {USDC: "90"}, 5.5)) == 1
 
 
+def test_reads_are_dated_by_their_request_not_by_a_late_arrival():
+    owned = inventory(HYPE_USDC, owned={USDC: "100"})
+    owned.observe(balances_read({USDC: "90"}, at=instant(1)), instant(1.1), is_quiet=True)
+    assert owned.observe(balances_read({USDC: "90"}, at=instant(2)), instant(9), is_quiet=True) == ()
+    assert owned.observe(balances_read({USDC: "90"}, at=instant(0)), instant(9), is_quiet=True) == ()
+    assert len(owned.observe(balances_read({USDC: "90"}, at=instant(3)), instant(9), is_quiet=True)) == 1
+
+
 def test_a_frame_of_the_stream_is_dated_by_its_arrival():
     owned = inventory(HYPE_USDC, owned={USDC: "100"})
     read = balances_read({USDC: "90"}, at=instant(1), purpose=None)

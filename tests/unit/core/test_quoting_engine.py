@@ -107,6 +107,12 @@ def test_a_last_bid_on_the_lowest_level_leaves_nothing_to_explain():
     assert result.reasons == ()
 
 
+def test_a_small_last_bid_above_the_lowest_level_says_that_quote_ended():
+    result = ladder("8", "10.5")  # 0.95 at 11, nothing for level 0
+    assert levels(result, Side.BUY) == [(1, 95)]
+    assert reasons(result) == [(ReasonCode.BALANCE_TOO_SMALL, Side.BUY)]
+
+
 def test_without_quote_there_are_no_bids_and_a_reason():
     result = ladder("4", "0")
     assert levels(result, Side.BUY) == []
