@@ -86,6 +86,8 @@ class Order:
 
     phase: OrderPhase = OrderPhase.PENDING
     filled_lots: int = 0
+    filled_at: Instant | None = None
+    """When a fill was last counted to it."""
     oid: int | None = None
     status: str = ""
     """The venue's last word, or ours where it gave none."""

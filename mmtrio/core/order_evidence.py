@@ -140,6 +140,8 @@ class OrderEvidence:
         if not order.is_live or row.size_lots == order.remaining_lots:
             order.size_doubt = None
             return
+        if order.filled_at is not None and read.requested_at.age_s(order.filled_at) < self._times.rest_lag_s:
+            return  # The last fill explains it.
         if row.size_lots < order.remaining_lots:
             self.registry.promise(order, order.original_lots - row.size_lots, at, draft)
         is_same = doubt is not None and (doubt.venue_lots, doubt.filled_lots) == (row.size_lots, order.filled_lots)

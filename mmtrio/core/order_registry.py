@@ -221,6 +221,7 @@ class OrderRegistry:
         order.fill_keys[fill.key] = None
         self.ledger.assign(fill.key, order.cloid)
         order.filled_lots += fill.size_lots
+        order.filled_at = at
         if order.filled_lots > order.original_lots:
             draft.remark(
                 f"order {order.cloid}: filled {order.filled_lots} lots of {order.original_lots}", is_warning=True

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attrs
+
 from mmtrio.core.events import (
     Batch,
     BatchDone,
@@ -59,6 +61,15 @@ NO_EFFECT = frozenset(
 been cancelled already, or be filled (protocol 6.3)."""
 
 
+@attrs.define
+class _SentBatch:
+    """A batch without a final answer."""
+
+    batch: Batch
+    since: Instant
+    is_unknown: bool = False
+
+
 class OrderState:
     """All orders of one account that are ours.
 
@@ -94,7 +105,7 @@ class OrderState:
         self.mismatches = 0
         self._registry = OrderRegistry(markets, times, fills_kept)
         self._evidence = OrderEvidence(cloids, self._registry)
-        self._batches: dict[int, tuple[Batch, Instant]] = {}  # Those without a final outcome.
+        self._batches: dict[int, _SentBatch] = {}
 
     # What is asked about the whole
 
@@ -168,7 +179,7 @@ class OrderState:
     def register(self, batch: Batch, at: Instant) -> None:
         """Know every order of a batch before the batch can leave, and mark what it changes."""
         assert batch.id not in self._batches, batch.id
-        self._batches[batch.id] = (batch, at)
+        self._batches[batch.id] = _SentBatch(batch, at)
         for item in batch.items:
             if isinstance(item, PlaceItem):
                 self._add(item, batch, at, replaces=None)
@@ -233,11 +244,14 @@ class OrderState:
     def on_batch_unknown(self, event: BatchUnknown, at: Instant) -> Changes:
         """Nobody knows what became of it (D3). An answer may still follow, so the batch is kept a while."""
         draft = ChangesDraft()
-        batch = self._take_batch(event.batch_id, draft)
-        if batch is not None:
-            self._batches[batch.id] = (batch, at)
-            for item in batch.items:
-                self._on_unknown(item, batch, at, draft)
+        sent = self._batches.get(event.batch_id)
+        if sent is None or sent.is_unknown:
+            draft.remark(f"batch {event.batch_id} has no outcome to wait for", is_warning=True)
+        else:
+            sent.is_unknown = True
+            sent.since = at
+            for item in sent.batch.items:
+                self._on_unknown(item, sent.batch, at, draft)
         return self._finish(draft)
 
     def on_batch_not_sent(self, event: BatchNotSent, at: Instant) -> Changes:
@@ -254,11 +268,11 @@ class OrderState:
         return self._finish(draft)
 
     def _take_batch(self, batch_id: int, draft: ChangesDraft) -> Batch | None:
-        entry = self._batches.pop(batch_id, None)
-        if entry is None:
+        sent = self._batches.pop(batch_id, None)
+        if sent is None:
             draft.remark(f"batch {batch_id} has no outcome to wait for", is_warning=True)
             return None
-        return entry[0]
+        return sent.batch
 
     def _on_outcome(
         self,
@@ -455,11 +469,15 @@ class OrderState:
         draft = ChangesDraft()
         self._evidence.on_tick(at, draft)
         self._registry.forget(at)
-        grace_s = self._registry.times.terminal_grace_s
-        for batch, since in tuple(self._batches.values()):
-            if at.age_s(since) >= grace_s and not any(self._registry.remembers(_cloid_of(i)) for i in batch.items):
-                del self._batches[batch.id]
+        self._forget_batches(at)
         return self._finish(draft)
+
+    def _forget_batches(self, at: Instant) -> None:
+        """An answer after its batch was given up may still come: wait for it as long as for its orders."""
+        for sent in tuple(self._batches.values()):
+            if sent.is_unknown and at.age_s(sent.since) >= self._registry.times.terminal_grace_s:
+                if not any(self._registry.remembers(_cloid_of(item)) for item in sent.batch.items):
+                    del self._batches[sent.batch.id]
 
     def _finish(self, draft: ChangesDraft) -> Changes:
         self.mismatches += sum(isinstance(note, Mismatch) for note in draft.notes)
