@@ -216,15 +216,20 @@ class AddressBudget:
 
     def settle(self, outcomes: Sequence[ItemOutcome], at: Instant) -> None:
         """The venue answered a charged batch: give back what it refused for free, add what came too late."""
-        self._answered.append((at.mono_ns, len(outcomes)))
-        while self._answered[0][0] < at.mono_ns - _HISTORY_S * _NS:
-            self._answered.popleft()
         refusals = [outcome.refusal for outcome in outcomes]
-        self.refund(sum(refusal in FREE_REFUSALS for refusal in refusals))
-        self.charge_expired(refusals.count(Refusal.EXPIRED))
+        n_free = sum(refusal in FREE_REFUSALS for refusal in refusals)
+        n_expired = refusals.count(Refusal.EXPIRED)
+        self.refund(n_free)
+        self.charge_expired(n_expired)
+        self._remember_answer(len(outcomes) - n_free + (EXPIRED_COST - 1) * n_expired, at)
         doubtful = sum(refusal in DOUBTFUL_REFUSALS for refusal in refusals)
         if doubtful:
             self.doubt(doubtful, at)
+
+    def _remember_answer(self, cost: int, at: Instant) -> None:
+        self._answered.append((at.mono_ns, cost))
+        while self._answered[0][0] < at.mono_ns - _HISTORY_S * _NS:
+            self._answered.popleft()
 
     def credit_volume(self, value_e8: int) -> None:
         """A fill of this value, in 10^-8 quote, was booked: one more request for each USDC."""
@@ -304,6 +309,8 @@ class AddressBudget:
         if difference < 0:
             self._doubtful = 0
             self._keep_for_unseen(not_seen_max, at)
+        elif not_seen_max:
+            self.doubt(not_seen_max, at)  # What the venue has not seen hides as much of the difference.
         return (Mismatch(MismatchKind.BUDGET_DRIFT, detail),)
 
     def _answered_since(self, earliest: Instant) -> int:
