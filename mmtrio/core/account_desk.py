@@ -156,7 +156,7 @@ class AccountDesk:
     @property
     def awaits_second_look(self) -> bool:
         """A difference was seen once, and a verdict needs another reading or a little time."""
-        return self.inventory.wants_confirmation or self.witness.is_owed or self.orders.has_doubts
+        return self.inventory.wants_confirmation or self.witness.is_owed or self.orders.live_count > 0
 
     @property
     def has_caught_up(self) -> bool:
@@ -278,7 +278,7 @@ class AccountDesk:
 
     def _on_fill(self, fill: Fill, at: Instant, out: _Out) -> None:
         if not self.readings.has_baseline:
-            self.orders.ledger.mark_history((fill,))  # The balances to be read already contain it.
+            self.orders.mark_history((fill,))  # The balances to be read already contain it.
             self.newest_fill_ms = max(self.newest_fill_ms, fill.time_ms)
             return
         changes = self.orders.on_fill(fill, at)
@@ -407,8 +407,7 @@ class AccountDesk:
         markets = {quoter.coin: quoter.market for quoter in self.quoters}
         out.notes.extend(self.emitter.on_outcomes(batch, event.outcomes, at, markets))
         for outcome in event.outcomes:
-            order = self.orders.get(outcome.cloid)
-            if outcome.kind is OutcomeKind.RESTING and order is not None and not order.is_on_stream:
+            if outcome.kind is OutcomeKind.RESTING and self.orders.is_unseen(outcome.cloid):
                 self.witness.on_accepted(outcome.cloid, at)
         self._apply(changes, at, out)
 

@@ -116,8 +116,9 @@ class MarketMaker:
             return
         causes = "; ".join(f"{feed.name.value} session: {feed.last_cause}" for feed in self.feeds if feed.last_cause)
         raise VenueUnreachable(
-            f"{self.venue.url} did not let us start within {timeout_s:.0f} s ({causes or 'no session ended, but no account '
-            f'reading could be believed'}). Raise --startup-timeout if the venue is slow."
+            f"{self.venue.url} did not let us start within {timeout_s:.0f} s "
+            f"({causes or 'no session ended, but no reading of the account could be believed'}). "
+            f"Raise --startup-timeout if the venue is slow."
         )
 
     def restart_session(self, session: SessionName, cause: str) -> None:
@@ -205,7 +206,7 @@ async def _prepare(
         now=clock.now,
         on_weight=lambda weight: desk.ip.charge(weight, clock.now()),
     )
-    gateway = Gateway(rest, signer, NonceSource(), venue_time, clock, by_coin, hub.deliver)
+    gateway = Gateway(rest, signer, NonceSource(), venue_time, clock, by_coin, translator, hub.deliver)
     hub.gateway = gateway
     subscriptions = {
         SessionName.ACCOUNT: account_subscriptions(trader.account, has_perps=False),

@@ -14,11 +14,10 @@ from mmtrio.client.account import AccountReader
 from mmtrio.client.errors import RequestFailed
 from mmtrio.core.events import BalancesRead, Fill, Heartbeat, OpenOrdersRead, ReadPurpose, SessionName
 from mmtrio.core.market import Market
-from mmtrio.core.types import Amount, Side
+from mmtrio.core.types import Amount, Side, Token
 from mmtrio.live.report import MarketReport, QuoteStop, RunReport
 from mmtrio.live.ws_state import AccountReading
 from mmtrio.wire.decimals import wire_text
-from mmtrio.wire.translation import Undecodable
 
 if TYPE_CHECKING:
     from mmtrio.live.app import MarketMaker
@@ -50,7 +49,7 @@ async def reconcile_finally(maker: MarketMaker, reader: AccountReader) -> None:
             return
         try:
             await reading.read(ReadPurpose.FINAL)
-        except (RequestFailed, Undecodable) as error:
+        except RequestFailed as error:
             log.warning("the last reconciliation failed: %s", error)
             return
         if not desk.awaits_second_look:
@@ -65,13 +64,19 @@ async def read_facts(maker: MarketMaker, reader: AccountReader) -> VenueFacts | 
         fills = await reader.fills_since(maker.started_ms - 1_000, ReadPurpose.FINAL)
         orders = await reader.open_orders(ReadPurpose.FINAL)
         balances = await reader.balances(ReadPurpose.FINAL)
-    except (RequestFailed, Undecodable) as error:
+    except RequestFailed as error:
         log.warning("the last reading failed, the report holds our own numbers: %s", error)
         return None
     return VenueFacts(fills.fills, orders, balances)
 
 
-def report_of(maker: MarketMaker, facts: VenueFacts | None, unconfirmed: Sequence[str], seconds: float) -> RunReport:
+def report_of(
+    maker: MarketMaker,
+    facts: VenueFacts | None,
+    is_unconfirmed: bool,
+    unconfirmed: Sequence[str],
+    seconds: float,
+) -> RunReport:
     """Put the numbers of a run together. `seconds` is how long it could quote."""
     desk = maker.desk
     fills = facts.fills if facts is not None else ()
@@ -97,7 +102,7 @@ def report_of(maker: MarketMaker, facts: VenueFacts | None, unconfirmed: Sequenc
         requests_used=max(0, desk.address.used - (desk.requests_used_at_start or 0)),
         quote_stops=_quote_stops(maker),
         markets=markets,
-        exit=4 if unconfirmed or (resting and not kept) else 0,
+        exit=4 if is_unconfirmed or (resting and not kept) else 0,
         unconfirmed=tuple(unconfirmed),
     )
 
@@ -133,11 +138,7 @@ def _market_report(maker: MarketMaker, market: Market, fills: Sequence[Fill], fa
     if mid is not None:
         fees += Decimal(base_fees).scaleb(-market.base.wei_decimals) * mid
     volume_e8 = sum(market.value_e8(fill.price_ticks, fill.size_lots) for fill in fills)
-    totals = facts.balances.by_token if facts is not None else {}
-    base, quote = (
-        totals[token.index].total_units if token.index in totals else (maker.desk.inventory.total(token.index) if facts is None else 0)
-        for token in (market.base, market.quote)
-    )
+    base, quote = (_total(maker, facts, token) for token in (market.base, market.quote))
     return MarketReport(
         coin=market.coin,
         name=market.name,
@@ -152,6 +153,13 @@ def _market_report(maker: MarketMaker, market: Market, fills: Sequence[Fill], fa
         pnl_quote=_plain(quote_size + (base_size * mid if mid is not None else 0)),
         mid=None if mid is None else _plain(mid),
     )
+
+
+def _total(maker: MarketMaker, facts: VenueFacts | None, token: Token) -> int:
+    if facts is None:
+        return maker.desk.inventory.total(token.index)
+    balance = facts.balances.by_token.get(token.index)
+    return 0 if balance is None else balance.total_units
 
 
 def _changes(market: Market, fills: Sequence[Fill]) -> tuple[int, int, int, int]:

@@ -35,7 +35,7 @@ from mmtrio.core.types import Cloid, Coin, Instant
 from mmtrio.live.clocks import Clock
 from mmtrio.live.venue_time import VenueTime
 from mmtrio.wire.actions import action_of
-from mmtrio.wire.translation import Undecodable, batch_result
+from mmtrio.wire.translation import Translator, Undecodable
 
 log = logging.getLogger("mmtrio.live.gateway")
 
@@ -53,6 +53,7 @@ class Gateway:
     venue_time: VenueTime
     clock: Clock
     markets: Mapping[Coin, Market]
+    translator: Translator
     emit: Callable[[Event], None]
     queue_max_s: float = 2.0
     """A place or modify that waited longer is not sent: the market it was meant for is gone."""
@@ -62,13 +63,15 @@ class Gateway:
     sent_count: int = attrs.field(default=0, init=False)
     last_quote_sent_at: Instant | None = attrs.field(default=None, init=False)
     """When a place or modify last left."""
-    _inbox: tuple[trio.MemorySendChannel[tuple[Batch, Instant]], trio.MemoryReceiveChannel[tuple[Batch, Instant]]] = (
-        attrs.field(factory=lambda: trio.open_memory_channel(BATCHES_WAITING_MAX), init=False, repr=False)
-    )
+    _waiting: trio.MemorySendChannel[tuple[Batch, Instant]] = attrs.field(init=False, repr=False)
+    _to_send: trio.MemoryReceiveChannel[tuple[Batch, Instant]] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._waiting, self._to_send = trio.open_memory_channel[tuple[Batch, Instant]](BATCHES_WAITING_MAX)
 
     def submit_nowait(self, batch: Batch, decided_at: Instant) -> None:
         """Queue a batch. Raises trio.WouldBlock where a thousand wait already, which only a bug can bring about."""
-        self._inbox[0].send_nowait((batch, decided_at))
+        self._waiting.send_nowait((batch, decided_at))
 
     def close(self) -> None:
         """From now on only cancels leave."""
@@ -77,7 +80,7 @@ class Gateway:
     async def run(self) -> None:
         """Sign and send until cancelled."""
         async with trio.open_nursery() as nursery:
-            async for batch, decided_at in self._inbox[1]:
+            async for batch, decided_at in self._to_send:
                 at = self.clock.now()
                 refusal = self._reason_not_to_send(batch, at.age_s(decided_at))
                 if refusal is not None:
@@ -116,7 +119,7 @@ class Gateway:
     async def _outcome(self, batch: Batch, body: bytes, at: Instant) -> BatchDone | BatchUnknown | BatchNotSent:
         try:
             reply = await self.rest.exchange(body)
-            outcomes = batch_result(batch, reply)
+            outcomes = self.translator.batch_result(batch, reply)
         except RequestNotSent as error:
             return BatchNotSent(batch.id, str(error))
         except OutcomeUnknown as error:

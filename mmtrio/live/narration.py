@@ -80,7 +80,8 @@ class Narrator:
         market = self._markets[order.coin]
         return (
             f"{batch.kind.value} {outcome.kind.value} coin={market.name} side={order.side.name} slot={order.slot.slot} "
-            f"px={market.price(order.price_ticks)} sz={market.size(order.size_lots)} cloid={order.cloid} oid={outcome.oid}"
+            f"px={market.price(order.price_ticks)} sz={market.size(order.size_lots)} "
+            f"cloid={order.cloid} oid={outcome.oid}"
         )
 
     def _fill(self, note: FillBooked) -> str:
@@ -99,7 +100,8 @@ class Narrator:
         market = self._markets[note.coin]
         return (
             f"order ended status={note.status} coin={market.name} side={note.side.name} slot={note.slot.slot} "
-            f"px={market.price(note.price_ticks)} filled={market.size(note.filled_lots)}/{market.size(note.original_lots)} "
+            f"px={market.price(note.price_ticks)} "
+            f"filled={market.size(note.filled_lots)}/{market.size(note.original_lots)} "
             f"lived_s={note.lived_s:.1f} cloid={note.cloid} oid={note.oid}"
         )
 

@@ -50,9 +50,10 @@ def venue_of(config: MakerConfig) -> VenueAddress:
     """Where the venue is. Raises ConfigurationError where the URL and the network cannot both be meant."""
     if config.network is Network.MAINNET:
         raise ConfigurationError(
-            "mainnet is not open yet: before real money is at stake, requests whose outcome is unknown must be resolved "
-            "in every case, a journal must survive the death of the process, and loss limits must stand before every "
-            "send. Those come first. Until then trade on `--network local` (no account needed) or `--network testnet`."
+            "mainnet is not open yet: before real money is at stake, requests whose outcome is unknown must be "
+            "resolved in every case, a journal must survive the death of the process, and loss limits must stand "
+            "before every send. Those come first. Until then trade on `--network local` (no account needed) or "
+            "`--network testnet`."
         )
     try:
         venue = VenueAddress.from_url(config.base_url)
@@ -82,8 +83,8 @@ def trader_of(account: AccountConfig, network: Network) -> Trader:
     source = account.key_file if account.key_file is not None else account.key_descriptor
     if source is None:
         raise ConfigurationError(
-            f"network {network.value} needs a key: put an agent's key (64 hex digits) into a file with mode 0600 and name "
-            f"it as key_file under [account]. Never pass a key as an argument: other processes can read it there."
+            f"network {network.value} needs a key: put an agent's key (64 hex digits) into a file with mode 0600 and "
+            f"name it as key_file under [account]. Never pass a key as an argument: other processes can read it there."
         )
     try:
         key = load_key(source)
@@ -156,8 +157,8 @@ async def check_agent(rest: RestClient, trader: Trader, account: AccountConfig, 
         )
     if not account.allow_master_key:
         raise ConfigurationError(
-            f"the key is that of the account {trader.key.address} itself, which can withdraw everything. Approve an API "
-            f"wallet on the venue's API page and use its key, or set allow_master_key = true under [account]."
+            f"the key is that of the account {trader.key.address} itself, which can withdraw everything. Approve an "
+            f"API wallet on the venue's API page and use its key, or set allow_master_key = true under [account]."
         )
     return trader.account
 

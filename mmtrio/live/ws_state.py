@@ -37,7 +37,7 @@ from mmtrio.core.types import Address, Coin
 from mmtrio.live.hub import Hub
 from mmtrio.live.supervision import Backoff, ConnectBudget, keep_session
 from mmtrio.wire.messages import Message
-from mmtrio.wire.translation import Translator, Undecodable
+from mmtrio.wire.translation import Translator
 
 log = logging.getLogger("mmtrio.live.ws_state")
 
@@ -127,7 +127,7 @@ async def tick_forever(hub: Hub, interval_s: float) -> None:
         due_s += interval_s
         late_s = trio.current_time() - due_s
         if late_s > 0:
-            log.warning("slow tick: the next was due %.2f s ago (interval_s=%.2f); it follows at once", late_s, interval_s)
+            log.warning("slow tick: the next was due %.2f s ago (interval_s=%.2f) and follows", late_s, interval_s)
             due_s = trio.current_time()
         await trio.sleep_until(due_s)
 
@@ -170,14 +170,14 @@ class AccountReading:
             log.debug("reading the account: %s (%s)", request.purpose.value, request.cause)
             try:
                 await self.read(request.purpose)
-            except (RequestFailed, Undecodable) as error:
+            except RequestFailed as error:
                 self.hub.deliver(ReadFailed("account", str(error)))
 
     async def read(self, purpose: ReadPurpose) -> None:
         """One whole reading, part by part, each delivered as it comes.
 
         Raises:
-            RequestFailed: a part did not come back. Undecodable: one made no sense.
+            RequestFailed: a part did not come back, or made no sense.
         """
         requested_at = self.hub.clock.now()
         since_ms = max(0, (self.hub.desk.newest_fill_ms or self.started_ms()) - FILLS_OVERLAP_MS)
@@ -192,7 +192,7 @@ class AccountReading:
         async with limiter:
             try:
                 self.hub.deliver(await self.reader.order_status(request.cloid))
-            except (RequestFailed, Undecodable) as error:
+            except RequestFailed as error:
                 self.hub.deliver(ReadFailed("orderStatus", str(error), request.cloid))
 
 

@@ -1,0 +1,129 @@
+"""The end of a run, whatever ended it: close the gate, withdraw every order, prove it, and read the venue once more.
+
+Clean-up has a connection of its own, is shielded and bounded. Requests in flight finish beside it; what they leave
+behind is withdrawn by the same loop, which goes on until nothing of ours can rest or land any more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from mmtrio.client.account import AccountReader
+from mmtrio.client.clean_up import CleanUpParams, CleanUpReport, CleanUpSeams, prove_empty
+from mmtrio.client.connect import ConnectionKind
+from mmtrio.client.rest import RestClient, open_rest
+from mmtrio.core.events import Batch, BatchKind, CancelItem, Event, Stopping
+from mmtrio.live.final_reading import read_facts, reconcile_finally, report_of
+from mmtrio.live.report import RunReport
+from mmtrio.wire.actions import action_of
+
+if TYPE_CHECKING:
+    from mmtrio.live.app import MarketMaker
+
+log = logging.getLogger("mmtrio.live.shutdown")
+
+FINAL_READING_MAX_S = 15.0
+
+
+async def shut_down(maker: MarketMaker) -> RunReport | None:
+    """Withdraw and prove; then the report. None where nothing was ever sent and the run never began.
+
+    Runs inside a shield of the caller. Never raises for what the venue does, nor for a desk that is broken.
+    """
+    seconds = 0.0 if maker.live_at_s is None else trio.current_time() - maker.live_at_s
+    maker.gateway.close()
+    _tell(maker, Stopping(maker.stop_cause or "the run is over"))
+    if maker.live_at_s is None and maker.gateway.sent_count == 0:
+        return None
+    clean_up = None
+    if maker.config.keep_orders:
+        log.warning("orders are kept: %d of ours may rest on the venue", maker.desk.orders.live_count)
+    else:
+        clean_up = await prove_empty(_seams(maker), _params(maker))
+        _say(clean_up)
+    unconfirmed = clean_up.cloids_that_may_live if clean_up is not None and not clean_up.confirmed else ()
+    is_unconfirmed = clean_up is not None and not clean_up.confirmed
+    facts = None
+    with trio.move_on_after(FINAL_READING_MAX_S):
+        async with _open_rest(maker) as rest:
+            reader = _reader_of(maker, rest)
+            if not is_unconfirmed:
+                await reconcile_finally(maker, reader)
+            facts = await read_facts(maker, reader)
+    return report_of(maker, facts, is_unconfirmed, unconfirmed, seconds)
+
+
+def _say(clean_up: CleanUpReport) -> None:
+    if clean_up.confirmed:
+        log.info(
+            "clean-up proven: nothing of ours rests (cancels=%d reads=%d took_s=%.1f)",
+            clean_up.cancels_sent,
+            clean_up.reads,
+            clean_up.took_s,
+        )
+        return
+    log.error(
+        "clean-up unconfirmed after %.1f s, the last failure was %r; these orders may still rest: %s",
+        clean_up.took_s,
+        clean_up.last_failure,
+        " ".join(clean_up.cloids_that_may_live) or "unknown",
+    )
+
+
+def _params(maker: MarketMaker) -> CleanUpParams:
+    return CleanUpParams(grace_s=maker.config.shutdown_grace_s, rest_lag_s=maker.config.rest_lag_s)
+
+
+def _seams(maker: MarketMaker) -> CleanUpSeams:
+    return CleanUpSeams(
+        open_rest=partial(_open_rest, maker),
+        reader_of=partial(_reader_of, maker),
+        sign_cancels=partial(_sign_cancels, maker),
+        is_ours=maker.desk.orders.cloids.is_ours,
+        may_live=partial(_may_live, maker),
+        note_status=partial(_tell, maker),
+    )
+
+
+def _open_rest(maker: MarketMaker) -> AbstractAsyncContextManager[RestClient]:
+    return open_rest(
+        maker.connect, maker.venue, kind=ConnectionKind.CLEANUP, timeout_s=maker.config.request_timeout_s
+    )
+
+
+def _reader_of(maker: MarketMaker, rest: RestClient) -> AccountReader:
+    return AccountReader(rest, maker.trader.account, maker.reading.reader.translator, now=maker.hub.clock.now)
+
+
+def _sign_cancels(maker: MarketMaker, items: Sequence[CancelItem]) -> bytes:
+    """A signed cancel of these orders. Charged as in doubt: it may be sent again, and may not arrive."""
+    at = maker.hub.clock.now()
+    maker.desk.address.charge(len(items), is_cancel=True, at=at)
+    maker.desk.address.doubt(len(items), at)
+    batch = Batch(id=0, kind=BatchKind.CANCEL, items=tuple(items), expires_after_s=None)
+    now_ms = maker.hub.venue_time.now_ms(at)
+    return maker.signer.envelope(action_of(batch, maker.gateway.markets), maker.gateway.nonces.next(now_ms))
+
+
+def _may_live(maker: MarketMaker) -> list[CancelItem]:
+    items = []
+    for cloid in maker.desk.orders.cloids_that_may_live():
+        order = maker.desk.orders.get(cloid)
+        if order is not None:
+            items.append(CancelItem(cloid, order.coin))
+    return items
+
+
+def _tell(maker: MarketMaker, event: Event) -> None:
+    """Tell the desk, even if it is the desk that broke: clean-up goes on without it."""
+    try:
+        maker.hub.deliver(event)
+    except Exception as error:
+        log.error("the desk failed during clean-up, which goes on: %s: %s", type(error).__name__, error)
+

@@ -1,0 +1,183 @@
+"""The whole system in one virtual minute: exchange, network and market maker in one Trio loop, real bytes between.
+
+A scenario opens a world, starts the maker in it, does something to it, and compares the two ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from decimal import Decimal
+from functools import partial
+from random import Random
+
+import attrs
+import trio
+
+from mmtrio.core.events import Event
+from mmtrio.core.strategies.hip2 import Hip2Params
+from mmtrio.core.types import Address, Coin, Instant, Side
+from mmtrio.exchange.engine import Engine
+from mmtrio.exchange.faults import Faults
+from mmtrio.exchange.local_venue import LocalVenue, Participant, VenueParams
+from mmtrio.exchange.memory_streams import Link, MemoryNetwork, open_memory_network
+from mmtrio.exchange.params import EngineParams
+from mmtrio.exchange.serve import serve_connection
+from mmtrio.exchange.world import default_world
+from mmtrio.live.app import MarketMaker, open_market_maker
+from mmtrio.live.clocks import Clock
+from mmtrio.live.config import MakerConfig, MarketConfig, Network
+
+EPOCH_MS = 1_790_000_000_000
+COIN = Coin("@107")
+
+
+def maker_config(**changes: object) -> MakerConfig:
+    """Ten levels each side of 34.95 on HYPE/USDC: 35 * 1.003^i, two HYPE each."""
+    market = MarketConfig(
+        coin="HYPE/USDC",
+        hip2=Hip2Params(start_px=Decimal("33.9"), n_orders=20, order_sz=Decimal(2)),
+        allocated_token=Decimal(20),
+        allocated_usdc=Decimal(2000),
+    )
+    config = MakerConfig(Network.LOCAL, "http://127.0.0.1:3001", (market,))
+    return attrs.evolve(config, **changes)
+
+
+@attrs.define
+class ScriptedFaults(Faults):
+    """Faults by hand: set a hook, and it is asked about every request, reply, ack and frame."""
+
+    on_request: Callable[[object], object] | None = None
+    on_reply: Callable[[object, object], object] | None = None
+    drops_ack: Callable[[object], bool] | None = None
+    drops_frame: Callable[[object], bool] | None = None
+
+    async def before_request(self, request):
+        return await self.on_request(request) if self.on_request else None
+
+    async def before_reply(self, request, reply):
+        return await self.on_reply(request, reply) if self.on_reply else reply
+
+    def passes_ack(self, topic) -> bool:
+        return not (self.drops_ack and self.drops_ack(topic))
+
+    def passes_frame(self, topic) -> bool:
+        return not (self.drops_frame and self.drops_frame(topic))
+
+
+@attrs.define(eq=False)
+class World:
+    """An exchange on a network in memory, and the hands to trade and meddle there."""
+
+    venue: LocalVenue
+    network: MemoryNetwork
+    faults: ScriptedFaults
+    clock: Clock
+    events: list[tuple[object, Instant]] = attrs.field(factory=list)
+    """Everything the maker's desk saw and decided."""
+
+    @property
+    def engine(self) -> Engine:
+        return self.venue.engine
+
+    @property
+    def account(self) -> Address:
+        return self.engine.world.traders[0].address
+
+    @property
+    def taker(self) -> Address:
+        return self.engine.world.house[0].address
+
+    @asynccontextmanager
+    async def maker(self, config: MakerConfig | None = None, *, seed: int = 7) -> AsyncIterator[MarketMaker]:
+        """A market maker in this world; on leaving, the two ends are compared."""
+        async with open_market_maker(
+            config or maker_config(),
+            connect=self.network.connect,
+            clock=self.clock,
+            rng=Random(seed),
+            observers=[lambda told, at: self.events.append((told, at))],
+        ) as maker:
+            yield maker
+
+    # Trading
+
+    def orders(self, side: Side | None = None) -> list[dict]:
+        """The maker's resting orders as the engine has them now, best first."""
+        rows = [row for row in self.engine.open_orders(self.account) if side is None or row["side"] == side.value]
+        return sorted(rows, key=lambda row: Decimal(row["limitPx"]), reverse=side is Side.BUY)
+
+    def take(self, side: Side, size: str, price: str | None = None) -> None:
+        """Somebody buys or sells at market, in the next block."""
+        price = price or ("45" if side is Side.BUY else "25")
+        order = {"a": 10107, "b": side is Side.BUY, "p": price, "s": size, "r": False, "t": {"limit": {"tif": "Ioc"}}}
+        action = {"type": "order", "orders": [order], "grouping": "na"}
+        self.engine.submit_direct(self.taker, action, self.venue.now_ms())
+
+    # Looking
+
+    def links(self, kind: str) -> list[Link]:
+        return [link for link in self.network.links if link.kind is not None and link.kind.value == kind]
+
+    def told(self, kind: type[Event]) -> list[tuple[Event, float]]:
+        """The events of one kind, with the seconds since the world began."""
+        return [(event, at.mono_ns / 1e9) for event, at in self.events if isinstance(event, kind)]
+
+
+@asynccontextmanager
+async def open_world(
+    *,
+    seed: int = 1,
+    participants: tuple[Participant, ...] = (),
+    engine_params: EngineParams | None = None,
+    venue_params: VenueParams | None = None,
+    wall_ahead_ms: int = 0,
+) -> AsyncIterator[World]:
+    """A quiet exchange unless participants are given. `wall_ahead_ms` sets the maker's clock wrong."""
+    engine = Engine(default_world(2), seed=seed, params=engine_params, start_ms=EPOCH_MS)
+    faults = ScriptedFaults()
+    venue = LocalVenue(engine, participants, epoch_ms=EPOCH_MS, params=venue_params, faults=faults)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(venue.run)
+        async with open_memory_network(partial(serve_connection, venue=venue)) as network:
+            clock = Clock(epoch_ms=EPOCH_MS - round(trio.current_time() * 1e3) + wall_ahead_ms)
+            yield World(venue, network, faults, clock)
+        nursery.cancel_scope.cancel()
+
+
+async def eventually(condition: Callable[[], object], *, within_s: float = 60.0) -> None:
+    """Wait, in virtual time, until the condition holds."""
+    with trio.fail_after(within_s):
+        while not condition():
+            await trio.sleep(0.01)
+
+
+def assert_agrees(world: World, maker: MarketMaker, *, mismatches: int = 0) -> None:
+    """After the end: nothing rests, and the two ends have the same fills and balances."""
+    report = maker.report
+    assert report is not None
+    assert report.exit == 0, report
+    assert report.open_orders_at_exit == 0
+    assert world.orders() == []
+    assert report.mismatches == mismatches, maker.desk.mismatches
+    engine_fills = [fill for fill in world.engine.fills(world.account) if fill.get("cloid")]
+    assert report.fills == len(engine_fills)
+    inventory = maker.desk.inventory
+    for balance in world.engine.balances(world.account):
+        token = maker.catalog.tokens[balance["token"]]
+        if token.index in (0, 150):
+            scale = 10**token.wei_decimals
+            assert Decimal(inventory.total(token.index)) / scale == Decimal(balance["total"])
+
+
+@contextmanager
+def silence(link: Link) -> Iterator[None]:
+    """Hold every byte of a link for as long as the block lasts."""
+    link.stall()
+    try:
+        yield
+    finally:
+        link.resume()
+
+
