@@ -283,8 +283,8 @@ def _unknown_arguments(parser: _Parser, unknown: list[str]) -> str:
         return f"{first!r} is one word too many. Try {parser.prog} --help."
     if any(word in first.lower() for word in ("key", "secret", "mnemonic")):
         return (
-            "a key is never an argument: other processes can read it there. Put it into a file with mode 0600, and name "
-            "that file in the configuration, as key_file under [account]."
+            "a key is never an argument: other processes can read it there. Put it into a file with mode 0600, and "
+            "name that file in the configuration, as key_file under [account]."
         )
     near = parser.nearest_flag(first)
     hint = f"did you mean {near}?" if near else "it is none of its flags."
