@@ -35,8 +35,8 @@ class CleanUpParams:
     rest_lag_s: float = 2.0
     pause_first_s: float = 0.5
     """Before the second round; each further pause is twice as long, up to `rest_lag_s`."""
-    cancel_again_after_s: float = 1.0
-    """An answered cancel is repeated only after this, and only if the order still may live."""
+    cancel_again_after_s: float = 2.0
+    """An answered cancel is repeated only after this, and only if the order still may live: reads lag so much."""
     query_again_after_s: float = 2.0
     items_per_cancel: int = 100
     queries_per_round: int = 40
@@ -96,6 +96,8 @@ class _CleanUp:
     is_proven: bool = False
     resting: tuple[CancelItem, ...] = ()
     """Ours in the last read."""
+    has_found_more: bool = False
+    """The last read was the first to show an order that no cancel has been answered for."""
     empty_since: float | None = None
     """When the first of an unbroken row of empty reads was asked for."""
     cancelled_at: dict[Cloid, float] = attrs.field(factory=dict)
@@ -110,11 +112,13 @@ class _CleanUp:
         async with self.seams.open_rest() as rest:
             reader = self.seams.reader_of(rest)
             while True:
+                self.has_found_more = False
                 if await self._cancel(rest):
                     await self._look(reader)
                 if self.is_proven:
                     return
-                await self._pause()
+                if not self.has_found_more:
+                    await self._pause()
 
     def report(self) -> CleanUpReport:
         return CleanUpReport(
@@ -169,13 +173,14 @@ class _CleanUp:
             await self._query(reader)
         elif self.empty_since is None:
             self.empty_since = asked_at
-        elif asked_at - self.empty_since >= self.params.rest_lag_s:
+        elif asked_at >= self.empty_since + self.params.rest_lag_s:
             self.is_proven = True
 
     def _note_resting(self, resting: tuple[CancelItem, ...]) -> None:
-        known = {item.cloid for item in self.resting}
-        if any(item.cloid not in known for item in resting):
-            self.fruitless_rounds = 0  # Something new to cancel: at once.
+        known = {item.cloid for item in self.resting} | self.cancelled_at.keys()
+        self.has_found_more = any(item.cloid not in known for item in resting)
+        if self.has_found_more:
+            self.fruitless_rounds = 0
         self.resting = resting
 
     async def _query(self, reader: AccountReader) -> None:
