@@ -302,6 +302,34 @@ def test_an_answer_overtaken_by_its_successor_is_ignored() -> None:
     assert budget.cap == 10_050
 
 
+def test_after_a_smaller_count_is_accepted_what_is_in_flight_is_still_counted() -> None:
+    budget = known_budget(used=100)
+    budget.charge(10, False, instant(50))
+    assert budget.observe(budget_read(50, at_s=60), 10, instant(60)) == ()
+    assert len(budget.observe(budget_read(50, at_s=63), 10, instant(63))) == 1
+    assert budget.used == 60
+    budget.settle(accepted(10), instant(64))
+    assert budget.observe(budget_read(60, at_s=80), 0, instant(80)) == ()
+
+
+def test_a_doubt_that_was_settled_explains_nothing_any_more() -> None:
+    budget = known_budget(used=100)
+    budget.charge(10, False, instant(10))
+    budget.doubt(10, instant(15))
+    budget.observe(budget_read(110, at_s=60), 0, instant(60))
+    budget.observe(budget_read(100, at_s=70), 0, instant(70))
+    assert len(budget.observe(budget_read(100, at_s=80), 0, instant(80))) == 1
+
+
+def test_a_reading_that_missed_an_expired_request_missed_five() -> None:
+    budget = known_budget()
+    budget.charge(20, False, instant(1))
+    budget.settle(refused(Refusal.EXPIRED, 20), instant(20))
+    assert budget.observe(budget_read(0, at_s=18), 0, instant(21)) == ()
+    assert budget.observe(budget_read(0, at_s=20), 0, instant(21)) == ()
+    assert budget.used == 100
+
+
 # The weight of requests
 
 
