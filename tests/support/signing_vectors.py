@@ -42,7 +42,9 @@ L1_VECTORS: list[tuple[str, bool, dict[str, Any], int, str | None, tuple[str, st
         True,
         {
             "type": "order",
-            "orders": [{"a": 1, "b": True, "p": "100", "s": "100", "r": False, "t": {"limit": {"tif": "Gtc"}}}],
+            "orders": [
+                {"a": 1, "b": True, "p": "100", "s": "100", "r": False, "t": {"limit": {"tif": "Gtc"}}}
+            ],
             "grouping": "na",
         },
         0,
@@ -58,7 +60,9 @@ L1_VECTORS: list[tuple[str, bool, dict[str, Any], int, str | None, tuple[str, st
         False,
         {
             "type": "order",
-            "orders": [{"a": 1, "b": True, "p": "100", "s": "100", "r": False, "t": {"limit": {"tif": "Gtc"}}}],
+            "orders": [
+                {"a": 1, "b": True, "p": "100", "s": "100", "r": False, "t": {"limit": {"tif": "Gtc"}}}
+            ],
             "grouping": "na",
         },
         0,
