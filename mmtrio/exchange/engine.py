@@ -105,11 +105,6 @@ class Engine:
         """The spot markets by wire name."""
         return self._floor.markets
 
-    @property
-    def coins(self) -> tuple[str, ...]:
-        """All names a subscription may name: spot markets and perp listings."""
-        return (*self._floor.markets, *self._perp_names)
-
     def is_listed(self, coin: object) -> bool:
         """Whether a name is one of this venue's coins, perp listings included; upper and lower case matter."""
         return metadata.is_listed(coin, self.world)

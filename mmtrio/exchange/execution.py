@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+
 from mmtrio.core.types import Address
 from mmtrio.exchange.actions import Action, CancelAction, ModifyAction, NoopAction, OrderAction, OrderRequest
 from mmtrio.exchange.floor import Placement, TradingFloor
+from mmtrio.exchange.matching import Order
 from mmtrio.exchange.refusals import (
     CANNOT_MODIFY,
     MISSING_ORDER,
     PlaceIntent,
     before_placing,
-    placement_refusal,
+    lasting_refusal,
+    passing_refusal,
 )
 
 Json = dict[str, Any]
@@ -78,18 +82,16 @@ def _place_status(floor: TradingFloor, user: Address, request: OrderRequest) -> 
     intent = before_placing(request, floor)
     if isinstance(intent, str):
         return {"error": intent}
-    return _placement_status(floor, _place(floor, user, intent, request.is_reduce_only))
+    return _placement_status(floor, _place(floor, user, intent))
 
 
-def _place(
-    floor: TradingFloor, user: Address, intent: PlaceIntent, is_reduce_only: bool = False
-) -> Placement:
+def _place(floor: TradingFloor, user: Address, intent: PlaceIntent) -> Placement:
     order = floor.new_order(
         user, intent.market, intent.side, intent.price_ticks, intent.size_lots, intent.tif, intent.cloid
     )
-    refusal = placement_refusal(order, floor, is_reduce_only)
+    refusal = lasting_refusal(intent, floor.params) or passing_refusal(order, floor)
     if refusal is not None:
-        return floor.reject(order, *refusal)
+        return floor.reject(order, refusal.status, refusal.text)
     return floor.place(order)
 
 
@@ -119,35 +121,34 @@ def _modify_status(
 ) -> Json:
     """Cancel and place in one: the new order has a new oid and stands at the end of its queue.
 
-    What the payload alone rules out leaves the old order alone. After that the old one is gone, also where the
-    book or the balance then refuses the new one. The stream tells of the new order first, as the venue usually does.
+    What breaks a lasting rule leaves the old order alone. After that the old one is gone, also where the book or the
+    balance then refuses the new one. The stream tells of the new order first, as the venue usually does.
     """
-    intent = _modify_intent(floor, user, action, target, request)
+    old = floor.ledger.accounts[user].find_order(target)
+    if old is None and not action.is_always_place:
+        return {"error": CANNOT_MODIFY}
+    intent = _modify_intent(floor, old, action.is_always_place, request)
     if isinstance(intent, str):
         return {"error": intent}
-    old = floor.ledger.accounts[user].find_order(target)
-    if old is not None:
-        floor.withdraw(old)
-    placement = _place(floor, user, intent, request.is_reduce_only)
-    if old is not None:
-        floor.tell(old, "canceled")
+    if old is None or lasting_refusal(intent, floor.params) is not None:
+        return _placement_status(floor, _place(floor, user, intent))
+    floor.withdraw(old)
+    placement = _place(floor, user, intent)
+    floor.tell(old, "canceled")
     return _placement_status(floor, placement)
 
 
 def _modify_intent(
-    floor: TradingFloor, user: Address, action: ModifyAction, target: int | str, request: OrderRequest
+    floor: TradingFloor, old: Order | None, is_always_place: bool, request: OrderRequest
 ) -> PlaceIntent | str:
-    old = floor.ledger.accounts[user].find_order(target)
-    if old is None and not action.is_always_place:
-        return CANNOT_MODIFY
     intent = before_placing(request, floor)
     if isinstance(intent, str):
         return intent
     if old is not None and (old.coin, old.side) != (intent.market.coin, intent.side):
         # That the venue refuses this is known, its words are not.
         return f"Order modify cannot change asset or side. asset={request.asset}"
-    if action.is_always_place:
+    if is_always_place:
         return intent
     if intent.tif == "Ioc":
         return f"Order modify must be post only. asset={request.asset}"
-    return PlaceIntent(intent.market, intent.side, intent.price_ticks, intent.size_lots, "Alo", intent.cloid)
+    return attrs.evolve(intent, tif="Alo")

@@ -157,7 +157,7 @@ class TradingFloor:
         return Placement(order, None, filled_lots, notional_e8)
 
     def reject(self, order: Order, status: str, text: str) -> Placement:
-        """Remembers an order that was refused at placement, under the oid nobody was told."""
+        """Remembers an order that was refused at placement, under an oid that nobody is told."""
         row = OrderRow(order, order.remaining_lots, status, self.time_ms)
         self._record(order.user, row)
         if self.params.are_rejections_pushed:

@@ -14,6 +14,7 @@ from mmtrio.core.types import Address, Coin
 from mmtrio.exchange import metadata, rows
 from mmtrio.exchange.actions import UNREADABLE, UnreadableBody, read_address, read_oid_or_cloid
 from mmtrio.exchange.admission import Admission
+from mmtrio.exchange.budgets import RequestBudget
 from mmtrio.exchange.floor import TradingFloor
 from mmtrio.exchange.records import AccountRecords, FillRow, OrderRow
 from mmtrio.exchange.world import World
@@ -197,7 +198,8 @@ class InfoDesk:
     def _rate_limit(self, request: Json, as_of: AsOf) -> Json:
         user = Address(read_address(request.get("user")))
         account = self._floor.ledger.accounts.get(user)
-        return self._admission.budget(user).report(account.volume_e8 if account else 0)
+        budget = self._admission.budgets.get(user) or RequestBudget()
+        return budget.report(account.volume_e8 if account else 0)
 
     def _role(self, request: Json, as_of: AsOf) -> Json:
         user = read_address(request.get("user"))

@@ -1,8 +1,8 @@
 """What the venue says no to in an order, word for word, and in which order it looks.
 
 Some errors depend on the payload alone: they come back once, for the whole batch, before anything is done
-(`before_batch`). The others come one per order (`before_placing`, and those of the matching). All carry the suffix
-` asset=N` that the venue's documentation leaves out. Source: protocol 7, 10, 12.2.
+(`before_batch`). The others come one per order. All carry the suffix ` asset=N` that the venue's documentation
+leaves out. Source: protocol 7, 10, 12.2.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from mmtrio.exchange.actions import Action, CancelAction, ModifyAction, NoopActi
 from mmtrio.exchange.floor import TradingFloor
 from mmtrio.exchange.market_rules import SPOT_ASSET_OFFSET, SpotMarket
 from mmtrio.exchange.matching import Order
+from mmtrio.exchange.params import EngineParams
 
 ELEMENTS_MAX = 200
 
@@ -35,6 +36,15 @@ class PlaceIntent:
     size_lots: int
     tif: str
     cloid: str | None
+    is_reduce_only: bool
+
+
+@attrs.frozen
+class Refusal:
+    """Why an order was refused at placement: its status in the history, and the text of the reply."""
+
+    status: str
+    text: str
 
 
 def before_batch(action: Action, floor: TradingFloor, perp_names: Sequence[str]) -> str | None:
@@ -88,28 +98,32 @@ def before_placing(request: OrderRequest, floor: TradingFloor) -> PlaceIntent | 
     assert size_lots, request
     side = Side.BUY if request.is_buy else Side.SELL
     tif = "Ioc" if request.tif == "FrontendMarket" else request.tif
-    return PlaceIntent(market, side, price_ticks, size_lots, tif, request.cloid)
+    return PlaceIntent(market, side, price_ticks, size_lots, tif, request.cloid, request.is_reduce_only)
 
 
-def placement_refusal(order: Order, floor: TradingFloor, is_reduce_only: bool) -> tuple[str, str] | None:
-    """(status, text without suffix) of the first rule an order breaks on its way into the book, or None."""
+def lasting_refusal(intent: PlaceIntent, params: EngineParams) -> Refusal | None:
+    """The first rule broken whatever the book and the balance are, or None."""
+    if intent.is_reduce_only:  # On spot there is no position to reduce.
+        return Refusal("reduceOnlyRejected", "Reduce only order would increase position.")
+    if intent.price_ticks * intent.size_lots < params.min_notional_quote * 10**8:
+        text = f"Order must have minimum value of {params.min_notional_quote} {intent.market.quote.name}."
+        return Refusal("minTradeNtlRejected", text)
+    return None
+
+
+def passing_refusal(order: Order, floor: TradingFloor) -> Refusal | None:
+    """The first rule an order breaks with the book and the balances as they are now, or None."""
     market, account = floor.markets[order.coin], floor.ledger.accounts[order.user]
-    params = floor.params
-    if is_reduce_only:  # On spot there is no position to reduce.
-        return "reduceOnlyRejected", "Reduce only order would increase position."
-    if order.price_ticks * order.original_lots < params.min_notional_quote * 10**8:
-        text = f"Order must have minimum value of {params.min_notional_quote} {market.quote.name}."
-        return "minTradeNtlRejected", text
     may_rest = order.tif != "Ioc"
-    if may_rest and not account.is_house and len(account.orders) >= params.open_orders_max:
-        return "tooManyOpenOrdersRejected", "Too many open orders."  # The venue's text was never recorded.
+    if may_rest and not account.is_house and len(account.orders) >= floor.params.open_orders_max:
+        return Refusal(
+            "tooManyOpenOrdersRejected", "Too many open orders."
+        )  # The venue's text was never recorded.
     if not floor.ledger.can_afford(account, market, order.side, order.price_ticks, order.original_lots):
-        return "insufficientSpotBalanceRejected", "Insufficient spot balance"
+        return Refusal("insufficientSpotBalanceRejected", "Insufficient spot balance")
     if order.tif == "Alo" and floor.books[order.coin].would_match(order.side, order.price_ticks):
-        return (
-            "badAloPxRejected",
-            f"Post only order would have immediately matched, bbo was {_bbo(floor, market)}.",
-        )
+        text = f"Post only order would have immediately matched, bbo was {_bbo(floor, market)}."
+        return Refusal("badAloPxRejected", text)
     return None
 
 

@@ -6,7 +6,7 @@ A `World` is a value: `with_spot_market` and the like return another one. `Engin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import attrs
@@ -154,7 +154,7 @@ class World:
         agent = Address(agent.lower())
         return self._with_account(address, lambda a: attrs.evolve(a, agents=(*a.agents, agent)))
 
-    def _with_account(self, address: Address, change) -> World:
+    def _with_account(self, address: Address, change: Callable[[WorldAccount], WorldAccount]) -> World:
         if all(account.address != address for account in self.accounts):
             raise ValueError(f"this world has no account {address}")
         accounts = tuple(change(a) if a.address == address else a for a in self.accounts)

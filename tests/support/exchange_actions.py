@@ -34,7 +34,14 @@ def order(
     cloid: str | None = None,
     reduce_only: bool = False,
 ) -> Json:
-    row: Json = {"a": asset, "b": is_buy, "p": price, "s": size, "r": reduce_only, "t": {"limit": {"tif": tif}}}
+    row: Json = {
+        "a": asset,
+        "b": is_buy,
+        "p": price,
+        "s": size,
+        "r": reduce_only,
+        "t": {"limit": {"tif": tif}},
+    }
     if cloid is not None:
         row["c"] = cloid
     return row
@@ -61,7 +68,10 @@ def cancel_by_cloid(*cloids: str, asset: int = HYPE) -> Json:
 
 
 def batch_modify(*pairs: tuple[int | str, Json], always: bool = False) -> Json:
-    action: Json = {"type": "batchModify", "modifies": [{"oid": target, "order": row} for target, row in pairs]}
+    action: Json = {
+        "type": "batchModify",
+        "modifies": [{"oid": target, "order": row} for target, row in pairs],
+    }
     return action | {"a": True} if always else action
 
 
@@ -131,7 +141,9 @@ class Venue:
         assert not isinstance(outcome, Immediate), outcome
         return dict(self.block().replies)[outcome]
 
-    def info(self, request_type: str, user: Address | None = None, *, lag_ms: int | None = 0, **more: Any) -> Any:
+    def info(
+        self, request_type: str, user: Address | None = None, *, lag_ms: int | None = 0, **more: Any
+    ) -> Any:
         request = {"type": request_type, **more} | ({"user": user} if user else {})
         return self.engine.info(request, self.now_ms, lag_ms=lag_ms)
 
