@@ -7,6 +7,8 @@ not a byte left the process.
 
 from __future__ import annotations
 
+import os
+
 
 class SessionLost(Exception):
     """A WebSocket session has ended: open another. `cause` says why, in words for a log line."""
@@ -60,6 +62,8 @@ def cause_text(error: BaseException) -> str:
             root = root.__cause__
         else:
             break
+    if (type(root) is OSError or isinstance(root, ConnectionError)) and root.errno:
+        return os.strerror(root.errno)  # Trio's own text repeats the address, which the caller has named.
     text = getattr(root, "strerror", None) or str(root) or type(root).__name__
     return " ".join(str(text).split())
 

@@ -249,7 +249,10 @@ class requests_on:
         head: h11.Request | None = None
         body = b""
         while True:
-            event = self._http.next_event()
+            try:
+                event = self._http.next_event()
+            except h11.RemoteProtocolError:
+                raise StopAsyncIteration from None
             if event is h11.NEED_DATA:
                 self._http.receive_data(await self._peer.stream.receive_some(65536))
             elif isinstance(event, h11.Request):
