@@ -468,7 +468,7 @@ class AccountDesk:
             self.standing_reasons[quoter.coin] = difference.reasons
             out.reasons.extend(difference.reasons)
             if difference.cancels or difference.modifies or difference.places:
-                wanted.append(MarketWanted(quoter.market, difference))
+                wanted.append(MarketWanted(quoter.market, difference, self.orders.live(quoter.coin)))
         if wanted:
             plan = self.emitter.plan(wanted, free=self._free_units(), address=self.address, ip=self.ip, at=at)
             self._hold_reasons(plan.reasons)

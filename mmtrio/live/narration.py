@@ -80,7 +80,7 @@ class Narrator:
         market = self._markets[order.coin]
         return (
             f"{batch.kind.value} {outcome.kind.value} coin={market.name} side={order.side.name} slot={order.slot.slot} "
-            f"px={market.price(order.price_ticks)} sz={market.size(order.size_lots)} "
+            f"px={_price(market, order.price_ticks)} sz={market.size(order.size_lots)} "
             f"cloid={order.cloid} oid={outcome.oid}"
         )
 
@@ -88,7 +88,7 @@ class Narrator:
         fill = note.fill
         market = self._markets.get(fill.coin)
         token = self._tokens.get(fill.fee_token)
-        price = market.price(fill.price_ticks) if market else f"{fill.price_ticks} ticks"
+        price = _price(market, fill.price_ticks) if market else f"{fill.price_ticks} ticks"
         size = market.size(fill.size_lots) if market else f"{fill.size_lots} lots"
         fee = f"{wire_text(fill.fee_units, token.wei_decimals)} {token.name}" if token else f"{fill.fee_units} units"
         return (
@@ -100,7 +100,7 @@ class Narrator:
         market = self._markets[note.coin]
         return (
             f"order ended status={note.status} coin={market.name} side={note.side.name} slot={note.slot.slot} "
-            f"px={market.price(note.price_ticks)} "
+            f"px={_price(market, note.price_ticks)} "
             f"filled={market.size(note.filled_lots)}/{market.size(note.original_lots)} "
             f"lived_s={note.lived_s:.1f} cloid={note.cloid} oid={note.oid}"
         )
@@ -110,3 +110,7 @@ class Narrator:
             return "-"
         market = self._markets.get(coin)
         return market.name if market else coin
+
+
+def _price(market: Market, price_ticks: int) -> str:
+    return wire_text(price_ticks, market.price_decimals)

@@ -12,13 +12,16 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
 from mmtrio.client.account import AccountReader
 from mmtrio.client.clean_up import CleanUpParams, CleanUpReport, CleanUpSeams, prove_empty
 from mmtrio.client.connect import ConnectionKind
 from mmtrio.client.rest import RestClient, open_rest
-from mmtrio.core.events import Batch, BatchKind, CancelItem, Event, Stopping
+from mmtrio.core.events import Batch, BatchKind, CancelItem, Event, OrderStatusRead, Stopping
+from mmtrio.core.status_words import StatusMeaning, meaning_of
+from mmtrio.core.types import Cloid
 from mmtrio.live.final_reading import read_facts, reconcile_finally, report_of
 from mmtrio.live.report import RunReport
 from mmtrio.wire.actions import action_of
@@ -38,14 +41,15 @@ async def shut_down(maker: MarketMaker) -> RunReport | None:
     """
     seconds = 0.0 if maker.live_at_s is None else trio.current_time() - maker.live_at_s
     maker.gateway.close()
-    _tell(maker, Stopping(maker.stop_cause or "the run is over"))
+    witness = _Witness(maker)
+    witness.tell(Stopping(maker.stop_cause or "the run is over"))
     if maker.live_at_s is None and maker.gateway.sent_count == 0:
         return None
     clean_up = None
     if maker.config.keep_orders:
         log.warning("orders are kept: %d of ours may rest on the venue", maker.desk.orders.live_count)
     else:
-        clean_up = await prove_empty(_seams(maker), _params(maker))
+        clean_up = await prove_empty(_seams(maker, witness), _params(maker))
         _say(clean_up)
     unconfirmed = clean_up.cloids_that_may_live if clean_up is not None and not clean_up.confirmed else ()
     is_unconfirmed = clean_up is not None and not clean_up.confirmed
@@ -53,7 +57,7 @@ async def shut_down(maker: MarketMaker) -> RunReport | None:
     with trio.move_on_after(FINAL_READING_MAX_S):
         async with _open_rest(maker) as rest:
             reader = _reader_of(maker, rest)
-            if not is_unconfirmed:
+            if not is_unconfirmed and not witness.is_desk_broken:
                 await reconcile_finally(maker, reader)
             facts = await read_facts(maker, reader)
     return report_of(maker, facts, is_unconfirmed, unconfirmed, seconds)
@@ -80,14 +84,14 @@ def _params(maker: MarketMaker) -> CleanUpParams:
     return CleanUpParams(grace_s=maker.config.shutdown_grace_s, rest_lag_s=maker.config.rest_lag_s)
 
 
-def _seams(maker: MarketMaker) -> CleanUpSeams:
+def _seams(maker: MarketMaker, witness: _Witness) -> CleanUpSeams:
     return CleanUpSeams(
         open_rest=partial(_open_rest, maker),
         reader_of=partial(_reader_of, maker),
         sign_cancels=partial(_sign_cancels, maker),
         is_ours=maker.desk.orders.cloids.is_ours,
-        may_live=partial(_may_live, maker),
-        note_status=partial(_tell, maker),
+        may_live=witness.may_live,
+        note_status=witness.note_status,
     )
 
 
@@ -111,19 +115,42 @@ def _sign_cancels(maker: MarketMaker, items: Sequence[CancelItem]) -> bytes:
     return maker.signer.envelope(action_of(batch, maker.gateway.markets), maker.gateway.nonces.next(now_ms))
 
 
-def _may_live(maker: MarketMaker) -> list[CancelItem]:
-    items = []
-    for cloid in maker.desk.orders.cloids_that_may_live():
-        order = maker.desk.orders.get(cloid)
-        if order is not None:
-            items.append(CancelItem(cloid, order.coin))
-    return items
+@attrs.define
+class _Witness:
+    """What may still live: by the desk while it works, by the venue's own words where it broke."""
 
+    maker: MarketMaker
+    is_desk_broken: bool = attrs.field(default=False, init=False)
+    _ended: dict[Cloid, None] = attrs.field(factory=dict, init=False)
 
-def _tell(maker: MarketMaker, event: Event) -> None:
-    """Tell the desk, even if it is the desk that broke: clean-up goes on without it."""
-    try:
-        maker.hub.deliver(event)
-    except Exception as error:
-        log.error("the desk failed during clean-up, which goes on: %s: %s", type(error).__name__, error)
+    def tell(self, event: Event) -> None:
+        """Tell the desk; if it is the desk that broke, say so once and go on without it."""
+        if self.is_desk_broken:
+            return
+        try:
+            self.maker.hub.deliver(event)
+        except Exception as error:
+            self.is_desk_broken = True
+            log.error("the desk failed, clean-up goes on without it: %s: %s", type(error).__name__, error)
 
+    def note_status(self, read: OrderStatusRead) -> None:
+        if self._is_proof(read):
+            self._ended[read.cloid] = None
+        self.tell(read)
+
+    def _is_proof(self, read: OrderStatusRead) -> bool:
+        """The venue says that it is over; or does not know it, after the moment when it could still land."""
+        if read.status is not None:
+            return meaning_of(read.status) in (StatusMeaning.ENDED, StatusMeaning.REJECTED)
+        order = self.maker.desk.orders.get(read.cloid)
+        if order is None or order.expires_at is None:
+            return False
+        return read.requested_at.age_s(order.expires_at) > self.maker.config.rest_lag_s
+
+    def may_live(self) -> list[CancelItem]:
+        """Every order that is neither over nor past the moment at which it could still land."""
+        orders = self.maker.desk.orders
+        found = [order for cloid in orders.cloids_that_may_live() if (order := orders.get(cloid)) is not None]
+        if self.is_desk_broken:  # It cannot take note any more, so what the venue said about each counts.
+            found = [order for order in found if order.cloid not in self._ended]
+        return [CancelItem(order.cloid, order.coin) for order in found]

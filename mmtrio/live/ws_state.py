@@ -46,6 +46,8 @@ FILLS_OVERLAP_MS = 60_000
 """Fills are read from this long before the newest one known: rows may arrive out of order, and dedupe is free."""
 
 ORDER_QUERIES_AT_ONCE = 4
+READING_WEIGHT = 82
+"""A whole reading of the account: fills, orders and budget at 20, balances at 2, and some rows of fills."""
 KINDS = {SessionName.ACCOUNT: ConnectionKind.ACCOUNT, SessionName.MARKET: ConnectionKind.MARKET}
 
 
@@ -167,11 +169,19 @@ class AccountReading:
     async def _read_accounts(self, requests: trio.MemoryReceiveChannel[ReadAccount]) -> None:
         async for request in requests:
             await trio.sleep(request.after_s)
+            await self._wait_weight(request)
             log.debug("reading the account: %s (%s)", request.purpose.value, request.cause)
             try:
                 await self.read(request.purpose)
             except RequestFailed as error:
                 self.hub.deliver(ReadFailed("account", str(error)))
+
+    async def _wait_weight(self, request: ReadAccount) -> None:
+        """Hold a reading back while the IP weight is used up: a refused one would help nobody."""
+        while (available := self.hub.desk.ip.available(self.hub.clock.now())) < READING_WEIGHT:
+            wait_s = max(0.1, self.hub.desk.ip.wait_s(self.hub.clock.now()))
+            log.warning("a reading waits %.1f s: %d of the IP weight is left (%s)", wait_s, available, request.cause)
+            await trio.sleep(wait_s)
 
     async def read(self, purpose: ReadPurpose) -> None:
         """One whole reading, part by part, each delivered as it comes.

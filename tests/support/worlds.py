@@ -74,6 +74,8 @@ class World:
     network: MemoryNetwork
     faults: ScriptedFaults
     clock: Clock
+    connect: Callable[[object], object] | None = None
+    """How the maker connects, where not simply through the network."""
     events: list[tuple[object, Instant]] = attrs.field(factory=list)
     """Everything the maker's desk saw and decided."""
 
@@ -94,7 +96,7 @@ class World:
         """A market maker in this world; on leaving, the two ends are compared."""
         async with open_market_maker(
             config or maker_config(),
-            connect=self.network.connect,
+            connect=self.connect or self.network.connect,
             clock=self.clock,
             rng=Random(seed),
             observers=[lambda told, at: self.events.append((told, at))],
