@@ -7,6 +7,7 @@ two of its lines; replay, properties and simulation call exactly this.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -213,7 +214,8 @@ class AccountDesk:
         overdue = self.witness.overdue_update(at)
         if overdue is not None:
             self._restart_account(f"order {overdue} was accepted, but no orderUpdates frame came", out)
-        unstreamed = self.witness.overdue_fills(at)
+        silence_s = self.liveness.silence_s(SessionName.ACCOUNT, at)
+        unstreamed = () if math.isinf(silence_s) else self.witness.overdue_fills(at.plus_s(-silence_s))
         if unstreamed:
             out.notes.extend(unstreamed)
             self._restart_account("the venue has a fill that no userFills frame brought", out)
@@ -282,7 +284,8 @@ class AccountDesk:
             self.newest_fill_ms = max(self.newest_fill_ms, fill.time_ms)
             return
         changes = self.orders.on_fill(fill, at)
-        self.witness.on_fill(fill, changes.is_new_fill, at)
+        is_stream_live = self.liveness.phase(SessionName.ACCOUNT) is Phase.LIVE
+        self.witness.on_fill(fill, changes.is_new_fill, is_stream_live, at)
         if changes.is_new_fill:
             self.inventory.book_fill(fill)
             self.newest_fill_ms = max(self.newest_fill_ms, fill.time_ms)
@@ -379,8 +382,8 @@ class AccountDesk:
         return True
 
     def _on_read_failed(self, event: ReadFailed, at: Instant, out: _Out) -> None:
-        out.remark(f"reading {event.what} failed: {event.cause}", is_warning=True)
-        if event.cloid is None:
+        if event.cloid is None:  # An order that stays unknown is asked about again, without a line each time.
+            out.remark(f"reading the {event.what} failed: {event.cause}", is_warning=True)
             out.commands.extend(self.readings.on_failed(event.cause))
 
     # The market's feeds

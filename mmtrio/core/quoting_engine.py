@@ -4,6 +4,10 @@ The base that is owned fills the ladder from its top: so many full asks, and one
 level of that lowest ask is the *cursor*; everything below it is bid, from the cursor down, while the quote lasts.
 A fill moves the inventory, hence the cursor, hence the side of a level; the levels themselves never move
 (protocol 14).
+
+A partial ask too small for the venue would leave its level empty, and a bid that has just been filled a little would
+be cancelled for it. So that level is bid for what it lacks instead: the bid there goes on resting with what remains
+of it. No level is ever on both sides.
 """
 
 from __future__ import annotations
@@ -26,9 +30,11 @@ class Ladder:
     """What should rest, and why the rest of the ladder is not there."""
 
     cursor: int
-    """The lowest level of the asks, placed or not; the number of levels where there is no base to sell."""
+    """The lowest level that owned base lies on; the number of levels where there is no base to sell."""
+    boundary: int
+    """Asks begin here, bids end below: the cursor, or the level above it where the partial ask is too small."""
     orders: tuple[DesiredOrder, ...]
-    """Asks from the cursor up, then bids from the cursor down. No level on both sides."""
+    """Asks from the boundary up, then bids from below it down. No level on both sides."""
     reasons: tuple[Reason, ...]
     partial_lots: int
     """Size of the partial ask at the cursor, placed or not; 0 where all asks are full."""
@@ -60,18 +66,26 @@ def build_ladder(
     if cursor < 0:
         reasons.append(_exhausted(grid, order_lots, lots))
         cursor, partial_lots = 0, 0
-    reach = grid.n_levels if active_levels is None else active_levels
     floor = _min_notional_units(market, min_notional)
-    asks = _asks(grid, order_lots, partial_lots, cursor, reach, floor, reasons)
-    bids = _bids(grid, order_lots, quote, cursor, reach, floor, reasons)
-    return Ladder(cursor, (*asks, *bids), tuple(reasons), partial_lots, market.dust_in(base))
+    boundary, lowest_ask_lots, highest_bid_lots = cursor, partial_lots or order_lots, order_lots
+    if partial_lots and market.notional_units(grid.prices_ticks[cursor], partial_lots) < floor:
+        price_ticks = grid.prices_ticks[cursor]
+        reasons.append(_below_minimum(market, Side.SELL, cursor, price_ticks, partial_lots, floor))
+        boundary, lowest_ask_lots, highest_bid_lots = cursor + 1, order_lots, order_lots - partial_lots
+    elif cursor == grid.n_levels:
+        detail = f"no whole lot of {_base_name(market)} to offer"
+        reasons.append(Reason(ReasonCode.BALANCE_TOO_SMALL, market.coin, Side.SELL, detail=detail))
+    reach = grid.n_levels if active_levels is None else active_levels
+    asks = _asks(grid, order_lots, lowest_ask_lots, boundary, reach, floor, reasons)
+    bids = _bids(grid, order_lots, highest_bid_lots, quote, boundary, reach, floor, reasons)
+    return Ladder(cursor, boundary, (*asks, *bids), tuple(reasons), partial_lots, market.dust_in(base))
 
 
 def boundary_level(own_orders: Iterable[OwnOrder], n_levels: int) -> int:
     """Where the resting asks begin: the level of the lowest, `n_levels` where there is none.
 
-    A cross-check of the cursor, which follows from inventory alone: once everything rests, the two agree, unless the
-    partial ask was too small to place.
+    A cross-check of `Ladder.boundary`, which follows from inventory alone: once everything rests, the two agree, unless
+    even a full order at the boundary is below the minimum notional.
     """
     return min((order.slot for order in own_orders if order.side is Side.SELL), default=n_levels)
 
@@ -79,31 +93,26 @@ def boundary_level(own_orders: Iterable[OwnOrder], n_levels: int) -> int:
 def _asks(
     grid: PricingGrid,
     order_lots: int,
-    partial_lots: int,
-    cursor: int,
+    lowest_lots: int,
+    boundary: int,
     reach: int,
     floor: int,
     reasons: list[Reason],
 ) -> list[DesiredOrder]:
+    """Full asks from the boundary up; the one at the boundary, `lowest_lots`, may be partial."""
     market = grid.market
     orders: list[DesiredOrder] = []
     too_small = 0
-    end = min(grid.n_levels, cursor + reach)
-    for level in range(cursor, end):
+    end = min(grid.n_levels, boundary + reach)
+    for level in range(boundary, end):
         price_ticks = grid.prices_ticks[level]
-        is_partial = level == cursor and partial_lots > 0
-        size_lots = partial_lots if is_partial else order_lots
+        size_lots = lowest_lots if level == boundary else order_lots
         if market.notional_units(price_ticks, size_lots) >= floor:
             orders.append(DesiredOrder(Side.SELL, level, price_ticks, size_lots))
-        elif is_partial:
-            reasons.append(_below_minimum(market, Side.SELL, level, price_ticks, size_lots, floor))
         else:
             too_small += 1
     if too_small:
         reasons.append(_levels_below_minimum(market, Side.SELL, order_lots, too_small, floor))
-    if cursor == grid.n_levels:
-        detail = f"no whole lot of {_base_name(market)} to offer"
-        reasons.append(Reason(ReasonCode.BALANCE_TOO_SMALL, market.coin, Side.SELL, detail=detail))
     if end < grid.n_levels:
         reasons.append(_outside(market, Side.SELL, grid.n_levels - end, reach))
     return orders
@@ -112,38 +121,40 @@ def _asks(
 def _bids(
     grid: PricingGrid,
     order_lots: int,
+    highest_lots: int,
     quote: Amount,
-    cursor: int,
+    boundary: int,
     reach: int,
     floor: int,
     reasons: list[Reason],
 ) -> list[DesiredOrder]:
+    """Bids from below the boundary down while the quote lasts; the highest, `highest_lots`, may be partial."""
     market = grid.market
     orders: list[DesiredOrder] = []
     left = quote
-    end = max(0, cursor - reach)
-    for level in range(cursor - 1, end - 1, -1):
+    end = max(0, boundary - reach)
+    for level in range(boundary - 1, end - 1, -1):
         price_ticks = grid.prices_ticks[level]
-        cost = market.quote_amount(price_ticks, order_lots)
-        size_lots = order_lots if cost <= left else market.lots_affordable(left, price_ticks)
-        if market.notional_units(price_ticks, size_lots) < floor or size_lots == 0:
-            if (
-                size_lots == order_lots
-            ):  # It is the order size that is too small, here and on all levels below.
-                reasons.append(_levels_below_minimum(market, Side.BUY, order_lots, level + 1, floor))
-            else:
-                reasons.append(_quote_ends(market, left, level + 1))
+        wanted_lots = highest_lots if level == boundary - 1 else order_lots
+        if market.notional_units(price_ticks, wanted_lots) < floor:
+            if wanted_lots < order_lots:  # Too small alone; the full orders below it may not be.
+                reasons.append(_below_minimum(market, Side.BUY, level, price_ticks, wanted_lots, floor))
+                continue
+            reasons.append(_levels_below_minimum(market, Side.BUY, order_lots, level + 1, floor))
+            return orders
+        size_lots = min(wanted_lots, market.lots_affordable(left, price_ticks))
+        if size_lots == 0 or market.notional_units(price_ticks, size_lots) < floor:
+            reasons.append(_quote_ends(market, left, level + 1))
             return orders
         orders.append(DesiredOrder(Side.BUY, level, price_ticks, size_lots))
-        if size_lots < order_lots:
+        left = left - market.quote_amount(price_ticks, size_lots)
+        if size_lots < wanted_lots:
             if level > 0:
-                left = left - market.quote_amount(price_ticks, size_lots)
                 reasons.append(_quote_ends(market, left, level))
             return orders
-        left = left - cost
     if end > 0:
         reasons.append(_outside(market, Side.BUY, end, reach))
-    if cursor == 0:
+    if boundary == 0:
         detail = f"all {grid.n_levels} levels are asks"
         reasons.append(Reason(ReasonCode.GRID_EXHAUSTED, market.coin, Side.BUY, detail=detail))
     return orders

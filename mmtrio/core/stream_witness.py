@@ -26,11 +26,11 @@ class StreamWitness:
         if cloid is not None:
             self._owed_updates.pop(cloid, None)
 
-    def on_fill(self, fill: Fill, is_new: bool, at: Instant) -> None:
-        """A fill arrived by any way; one that only a reconciliation found is owed by the stream."""
+    def on_fill(self, fill: Fill, is_new: bool, is_stream_live: bool, at: Instant) -> None:
+        """A fill arrived by any way; one that a reconciliation found is owed by the stream, if that was live."""
         if fill.source in (FillSource.STREAM, FillSource.SNAPSHOT):
             self._owed_fills.pop(fill.key, None)
-        elif is_new and fill.source is FillSource.RECONCILE:
+        elif is_new and is_stream_live and fill.source is FillSource.RECONCILE:
             self._owed_fills[fill.key] = (fill, at.plus_s(self.fill_wait_s))
 
     @property
@@ -50,9 +50,14 @@ class StreamWitness:
                 return cloid
         return None
 
-    def overdue_fills(self, at: Instant) -> tuple[Mismatch, ...]:
-        """Fills whose frame never came, each told once."""
-        overdue = [(key, fill) for key, (fill, due_at) in self._owed_fills.items() if at.mono_ns >= due_at.mono_ns]
+    def overdue_fills(self, heard_at: Instant) -> tuple[Mismatch, ...]:
+        """Fills whose frame never came, although the stream was heard after it was due; each told once.
+
+        A stream that is silent altogether proves nothing of the kind: it ends, and its successor catches up.
+        """
+        overdue = [
+            (key, fill) for key, (fill, due_at) in self._owed_fills.items() if heard_at.mono_ns >= due_at.mono_ns
+        ]
         for key, _ in overdue:
             del self._owed_fills[key]
         return tuple(

@@ -5,7 +5,7 @@ A scenario opens a world, starts the maker in it, does something to it, and comp
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from functools import partial
@@ -27,6 +27,7 @@ from mmtrio.exchange.world import default_world
 from mmtrio.live.app import MarketMaker, open_market_maker
 from mmtrio.live.clocks import Clock
 from mmtrio.live.config import MakerConfig, MarketConfig, Network
+from mmtrio.live.hub import Observer
 
 EPOCH_MS = 1_790_000_000_000
 COIN = Coin("@107")
@@ -92,14 +93,16 @@ class World:
         return self.engine.world.house[0].address
 
     @asynccontextmanager
-    async def maker(self, config: MakerConfig | None = None, *, seed: int = 7) -> AsyncIterator[MarketMaker]:
+    async def maker(
+        self, config: MakerConfig | None = None, *, seed: int = 7, observers: Sequence[Observer] = ()
+    ) -> AsyncIterator[MarketMaker]:
         """A market maker in this world; on leaving, the two ends are compared."""
         async with open_market_maker(
             config or maker_config(),
             connect=self.connect or self.network.connect,
             clock=self.clock,
             rng=Random(seed),
-            observers=[lambda told, at: self.events.append((told, at))],
+            observers=[lambda told, at: self.events.append((told, at)), *observers],
         ) as maker:
             yield maker
 

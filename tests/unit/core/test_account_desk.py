@@ -120,6 +120,18 @@ def test_a_fill_requotes_at_once_and_flips_its_level():
     assert [(order.side, order.slot.slot) for order in placed(decision)] == [(Side.BUY, best_ask.slot.slot)]
 
 
+def test_a_small_fill_of_the_best_bid_leaves_it_resting_with_what_remains():
+    on_bench, orders = started()
+    best_bid = max((order for order in orders if order.side is Side.BUY), key=lambda order: order.price_ticks)
+    decision = on_bench.tell(
+        fill(Side.BUY, cloid=best_bid.cloid, price_ticks=best_bid.price_ticks, size_lots=10)
+    )
+    assert any(isinstance(note, FillBooked) for note in decision.notes)
+    assert not batches(decision)
+    assert not batches(on_bench.tell(Tick()))
+    assert on_bench.desk.orders.get(best_bid.cloid).remaining_lots == best_bid.size_lots - 10
+
+
 def test_a_replayed_fill_changes_nothing():
     on_bench, orders = started()
     ask = next(order for order in orders if order.side is Side.SELL)
@@ -328,3 +340,29 @@ def test_two_markets_bidding_from_one_pool_of_quote_never_commit_more_than_there
     orders = on_bench.desk.orders
     committed = sum(orders.committed_quote(coin).units for coin in (hype.coin, purr.coin))
     assert 0 < committed <= on_bench.desk.inventory.total(USDC.index)
+
+
+def test_a_fill_that_a_silent_stream_owes_is_no_mismatch_but_the_silence_of_a_dead_one():
+    on_bench, orders = started()
+    ask = next(order for order in orders if order.side is Side.SELL)
+    on_bench.tell(
+        fill(Side.SELL, cloid=ask.cloid, price_ticks=ask.price_ticks, size_lots=50, source=FillSource.RECONCILE)
+    )
+    for second in range(1, 8):
+        on_bench.now_s = float(second)
+        assert not any(isinstance(note, Mismatch) for note in on_bench.tell(Heartbeat()).notes)
+    on_bench.tell(SessionEnded(SessionName.ACCOUNT, 1, "no pong"), Heartbeat())
+    assert not on_bench.desk.mismatches
+
+
+def test_a_fill_read_over_rest_while_the_stream_is_down_is_no_mismatch():
+    on_bench, orders = started()
+    ask = next(order for order in orders if order.side is Side.SELL)
+    on_bench.tell(
+        SessionEnded(SessionName.ACCOUNT, 1, "reset"),
+        fill(Side.SELL, cloid=ask.cloid, price_ticks=ask.price_ticks, size_lots=50, source=FillSource.RECONCILE),
+        SessionOpened(SessionName.ACCOUNT, 2),
+    )
+    on_bench.now_s = 3.0
+    on_bench.tell(Heard(SessionName.ACCOUNT, "pong"), Heartbeat())
+    assert not on_bench.desk.mismatches
