@@ -39,7 +39,7 @@ Without a configuration it trades HYPE/USDC on an exchange inside this process, 
 money and made-up traders. Ctrl-C once cancels every order, proves that none is left, and ends.
 """
 
-_RUN_EXAMPLES = """\
+RUN_EXAMPLES = """\
 examples:
   trio-mm run                                       the default market, until Ctrl-C
   trio-mm run --for 60s --json                      a minute, then one JSON object on stdout
@@ -81,7 +81,9 @@ examples:
 one log line for each request that places, changes or cancels orders, with the venue's own time in milliseconds.
 """
 
-_INVALID_CHOICE = re.compile(r"argument (?P<flag>\S+): invalid choice: (?P<given>.*) \(choose from (?P<all>.*)\)")
+_INVALID_CHOICE = re.compile(
+    r"argument (?P<flag>\S+): invalid choice: (?P<given>.*) \(choose from (?P<all>.*)\)"
+)
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNIT_S = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
 _DURATION_S_MAX = Decimal(86400 * 366)
@@ -151,7 +153,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         "run",
         help="quote a market",
         description=_RUN_DESCRIPTION,
-        epilog=f"{_RUN_EXAMPLES}\n{EXIT_CODES}",
+        epilog=f"{RUN_EXAMPLES}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -183,23 +185,41 @@ def _add_run_flags(parser: _Parser) -> None:
         metavar="N",
         help="on local: trade with the N-th development account (default 0)",
     )
-    what.add_argument("--coin", metavar="NAME", help="on local without [market]: the market (default HYPE/USDC)")
+    what.add_argument(
+        "--coin", metavar="NAME", help="on local without [market]: the market (default HYPE/USDC)"
+    )
     _add_market_flags(what)
     what.add_argument("--seed", type=_seed, metavar="N", help="fixes every die: the traders' and our own")
     how = parser.add_argument_group("how to run")
-    how.add_argument("--for", dest="for_s", type=_duration, metavar="60s", help="stop after so long of quoting")
     how.add_argument(
-        "--startup-timeout", dest="startup_timeout_s", type=_duration, metavar="30s", help="give up after so long"
+        "--for", dest="for_s", type=_duration, metavar="60s", help="stop after so long of quoting"
     )
-    how.add_argument("--keep-orders", action="store_true", default=None, help="leave resting orders at the end")
-    how.add_argument("--lock-folder", type=Path, metavar="DIR", help="where the lock of one bot per account lies")
-    how.add_argument("--json", action="store_true", help="one JSON object on stdout at exit, and nothing else there")
+    how.add_argument(
+        "--startup-timeout",
+        dest="startup_timeout_s",
+        type=_duration,
+        metavar="30s",
+        help="give up after so long",
+    )
+    how.add_argument(
+        "--keep-orders", action="store_true", default=None, help="leave resting orders at the end"
+    )
+    how.add_argument(
+        "--lock-folder", type=Path, metavar="DIR", help="where the lock of one bot per account lies"
+    )
+    how.add_argument(
+        "--json", action="store_true", help="one JSON object on stdout at exit, and nothing else there"
+    )
     _add_log_flags(how)
 
 
 def _add_exchange_flags(parser: _Parser) -> None:
     parser.add_argument(
-        "--port", type=_whole("a port", 0, 65535), default=3001, metavar="N", help="default 3001; 0 takes a free one"
+        "--port",
+        type=_whole("a port", 0, 65535),
+        default=3001,
+        metavar="N",
+        help="default 3001; 0 takes a free one",
     )
     parser.add_argument("--seed", type=_seed, metavar="N", help="the same traders again each time")
     parser.add_argument(
@@ -212,14 +232,21 @@ def _add_exchange_flags(parser: _Parser) -> None:
     parser.add_argument("--no-flow", action="store_true", help="no traders but those who connect")
     _add_market_flags(parser)
     parser.add_argument(
-        "--block-ms", type=_whole("milliseconds", 5, 10_000), default=70, metavar="N", help="default 70, as the venue"
+        "--block-ms",
+        type=_whole("milliseconds", 5, 10_000),
+        default=70,
+        metavar="N",
+        help="default 70, as the venue",
     )
     _add_log_flags(parser)
 
 
 def _add_market_flags(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
-        "--market-data", type=Path, metavar="DIR", help="drive the exchange with a recorded market in this folder"
+        "--market-data",
+        type=Path,
+        metavar="DIR",
+        help="drive the exchange with a recorded market in this folder",
     )
     parser.add_argument(
         "--market-speed", type=_speed, metavar="X", help="play the recording X times as fast (default 1)"
@@ -229,7 +256,9 @@ def _add_market_flags(parser: argparse._ActionsContainer) -> None:
 def _add_log_flags(parser: argparse._ActionsContainer) -> None:
     levels = ("debug", "info", "warning", "error")
     parser.add_argument("--log-level", type=str.lower, choices=levels, default="info", help="default info")
-    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="default text; UTC either way")
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="default text; UTC either way"
+    )
 
 
 def _duration(text: str) -> float:

@@ -65,7 +65,12 @@ class Settings:
         return tuple(_market_config(table) for table in self.markets)
 
     def maker_config(
-        self, network: Network, base_url: str, markets: tuple[MarketConfig, ...], account: AccountConfig, **more: Any
+        self,
+        network: Network,
+        base_url: str,
+        markets: tuple[MarketConfig, ...],
+        account: AccountConfig,
+        **more: Any,
     ) -> MakerConfig:
         """The whole configuration, where those four are known. `more` overrides keys of [run] and adds to them."""
         run = {field.name: getattr(self.run, field.name) for field in attrs.fields(RunTable)}
@@ -197,7 +202,9 @@ class _Mistakes:
             raise ConfigurationError(texts[0])
         head = f"{self._file} has {len(texts)} mistakes:"
         if len(texts) > MISTAKES_SHOWN_MAX:
-            head = f"{self._file} has {len(texts)} mistakes, of which these are the first {MISTAKES_SHOWN_MAX}:"
+            head = (
+                f"{self._file} has {len(texts)} mistakes, of which these are the first {MISTAKES_SHOWN_MAX}:"
+            )
         raise ConfigurationError("\n  ".join([head, *texts[:MISTAKES_SHOWN_MAX]]))
 
 
@@ -208,12 +215,18 @@ def _tables(document: dict[str, Any], mistakes: _Mistakes) -> Iterator[tuple[Key
             mistakes.add((name,), _no_such_table(name, content))
         elif isinstance(content, dict):
             yield (name,), content
-        elif name == "market" and isinstance(content, list) and all(isinstance(entry, dict) for entry in content):
+        elif (
+            name == "market"
+            and isinstance(content, list)
+            and all(isinstance(entry, dict) for entry in content)
+        ):
             yield from (((name, number), entry) for number, entry in enumerate(content))
         elif isinstance(content, list):
             mistakes.add((name,), f"[[{name}]] may not be repeated: write [{name}], once.")
         else:
-            mistakes.add((name,), f"{name} is a table: write [{name}] on a line of its own, and its keys below.")
+            mistakes.add(
+                (name,), f"{name} is a table: write [{name}] on a line of its own, and its keys below."
+            )
 
 
 def _no_such_table(name: str, content: Any) -> str:
@@ -247,8 +260,7 @@ def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True)
     for table in TABLES.values():
         hooks = {
-            field.name: override(struct_hook=_hook(field.metadata["parser"]))
-            for field in attrs.fields(table)
+            field.name: override(struct_hook=_hook(field.metadata["parser"])) for field in attrs.fields(table)
         }
         converter.register_structure_hook(
             table,
@@ -266,17 +278,31 @@ def _structure(path: KeyPath, content: dict[str, Any], mistakes: _Mistakes) -> A
     try:
         return _CONVERTER.structure(content, TABLES[name])
     except cattrs.ClassValidationError as group:
-        for error, note in group.group_exceptions()[0]:
+        noted, others = group.group_exceptions()
+        unknown = [key for error in others for key in sorted(_extra_keys(error))]
+        meant = {_nearest_key(name, key) for key in unknown}
+        for error, note in noted:
             key = note.name
             if isinstance(error, KeyError):
+                if key in meant:  # It is there, mistyped, and that is told below.
+                    continue
                 mistakes.add(path, f"[{name}] lacks {key}: it {_meaning(name, key)}.")
             else:
                 mistakes.add((*path, key), f"[{name}] {key} {_sentence(str(error))}")
-        for error in group.group_exceptions()[1]:
-            assert isinstance(error, cattrs.ForbiddenExtraKeysError), error
-            for key in sorted(error.extra_fields):
-                mistakes.add((*path, key), _no_such_key(name, key))
+        for key in unknown:
+            mistakes.add((*path, key), _no_such_key(name, key))
         return None
+
+
+def _extra_keys(error: Exception) -> set[str]:
+    assert isinstance(error, cattrs.ForbiddenExtraKeysError), error
+    return error.extra_fields
+
+
+def _nearest_key(table: str, key: str) -> str | None:
+    """The key of this table that somebody who wrote `key` probably meant."""
+    keys = list(attrs.fields_dict(TABLES[table]))
+    return next(iter(get_close_matches(key, keys, n=1, cutoff=0.5)), None)
 
 
 def _sentence(text: str) -> str:
@@ -298,9 +324,8 @@ def _no_such_key(table: str, key: str) -> str:
     home = _home_of(key)
     if home is not None:
         return f"[{table}] has no key {key!r}: it belongs below [{home}]."
-    keys = list(attrs.fields_dict(TABLES[table]))
-    near = get_close_matches(key, keys, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"its keys are {', '.join(keys)}."
+    near = _nearest_key(table, key)
+    hint = f"did you mean {near}?" if near else f"its keys are {', '.join(attrs.fields_dict(TABLES[table]))}."
     return f"[{table}] has no key {shown(key)[1:-1]!r}: {hint}"
 
 
@@ -309,7 +334,9 @@ def _no_such_key(table: str, key: str) -> str:
 
 def _check_market(path: KeyPath, table: MarketTable, earlier: list[str], mistakes: _Mistakes) -> None:
     if table.coin in earlier:
-        mistakes.add((*path, "coin"), f"[market] coin {shown(table.coin)} appears twice: give each market one table.")
+        mistakes.add(
+            (*path, "coin"), f"[market] coin {shown(table.coin)} appears twice: give each market one table."
+        )
     if table.n_seeded_levels > table.n_orders:
         mistakes.add(
             (*path, "n_seeded_levels"),

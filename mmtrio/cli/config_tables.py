@@ -64,17 +64,23 @@ class MarketTable:
         values.money("the base the market may use", "200", zero_allowed=True), MarketConfig, "allocated_token"
     )
     allocated_usdc: Decimal | None = _same(
-        values.money("the quote the market may use", "6000", zero_allowed=True), MarketConfig, "allocated_usdc"
+        values.money("the quote the market may use", "6000", zero_allowed=True),
+        MarketConfig,
+        "allocated_usdc",
     )
     strategy: str = _same(values.text("hip2"), MarketConfig, "strategy")
     dead_zone_bps: float = _same(
         values.measure("basis points of the price", at_least=0, at_most=10_000), DifferParams, "dead_zone_bps"
     )
     price_tolerance_bps: float = _same(
-        values.measure("basis points of the price", at_least=0, at_most=10_000), DifferParams, "price_tolerance_bps"
+        values.measure("basis points of the price", at_least=0, at_most=10_000),
+        DifferParams,
+        "price_tolerance_bps",
     )
     size_tolerance_pct: float = _same(
-        values.measure("a percentage of the size", at_least=0, at_most=100), DifferParams, "size_tolerance_pct"
+        values.measure("a percentage of the size", at_least=0, at_most=100),
+        DifferParams,
+        "size_tolerance_pct",
     )
     require_market_data: bool | None = _same(values.switch(), MarketConfig, "require_market_data")
 
@@ -116,9 +122,13 @@ class RunTable:
     startup_timeout_s: float = _same(
         values.measure("seconds", above=0, at_most=_DAY_S), MakerConfig, "startup_timeout_s"
     )
-    shutdown_grace_s: float = _same(values.measure("seconds", above=0, at_most=3_600), MakerConfig, "shutdown_grace_s")
+    shutdown_grace_s: float = _same(
+        values.measure("seconds", above=0, at_most=3_600), MakerConfig, "shutdown_grace_s"
+    )
     rest_lag_s: float = _same(values.measure("seconds", above=0, at_most=60), MakerConfig, "rest_lag_s")
-    request_timeout_s: float = _same(values.measure("seconds", above=0, at_most=60), MakerConfig, "request_timeout_s")
+    request_timeout_s: float = _same(
+        values.measure("seconds", above=0, at_most=60), MakerConfig, "request_timeout_s"
+    )
     keep_orders: bool = _same(values.switch(), MakerConfig, "keep_orders")
 
 
@@ -135,8 +145,12 @@ class LimitsTable:
     expires_after_s: float = _same(
         values.measure("seconds", at_least=10, at_most=600), EmitterParams, "expires_after_s"
     )
-    cooldown_s: float = _same(values.measure("seconds", at_least=0, at_most=3_600), EmitterParams, "cooldown_s")
-    silence_max_s: float = _same(values.measure("seconds", above=0, at_most=600), LivenessParams, "silence_max_s")
+    cooldown_s: float = _same(
+        values.measure("seconds", at_least=0, at_most=3_600), EmitterParams, "cooldown_s"
+    )
+    silence_max_s: float = _same(
+        values.measure("seconds", above=0, at_most=600), LivenessParams, "silence_max_s"
+    )
     pull_after_s: float | None = _same(
         values.measure_or_never("seconds", above=0, at_most=_DAY_S), LivenessParams, "pull_after_s"
     )

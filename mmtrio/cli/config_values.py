@@ -68,7 +68,9 @@ def whole(what: str, *, at_least: int, at_most: int) -> Parser:
     def parse(value: Any) -> int:
         number = _number(value)
         if number is None or number != int(number) or not at_least <= number <= at_most:
-            raise ValueError(f"must be {what}, a whole number from {at_least} to {at_most}, not {shown(value)}")
+            raise ValueError(
+                f"must be {what}, a whole number from {at_least} to {at_most}, not {shown(value)}"
+            )
         return int(number)
 
     return parse
@@ -81,7 +83,9 @@ def money(what: str, example: str, *, zero_allowed: bool = False) -> Parser:
         number = _number(value)
         if number is None or number < 0 or (number == 0 and not zero_allowed):
             bound = "0 or more" if zero_allowed else "above 0"
-            raise ValueError(f'must be {what}, {bound}, such as "{example}", not {shown(value)}{_percent_hint(value)}')
+            raise ValueError(
+                f'must be {what}, {bound}, such as "{example}", not {shown(value)}{_percent_hint(value)}'
+            )
         return number
 
     return parse
@@ -101,7 +105,9 @@ def ratio(what: str, example: str) -> Parser:
     return parse
 
 
-def measure(what: str, *, above: float | None = None, at_least: float | None = None, at_most: float) -> Parser:
+def measure(
+    what: str, *, above: float | None = None, at_least: float | None = None, at_most: float
+) -> Parser:
     """A number that need not be exact: seconds, basis points."""
     lower = f"above {above:g}" if above is not None else f"at least {at_least or 0:g}"
 

@@ -125,7 +125,9 @@ async def _serve(nursery: trio.Nursery, venue: LocalVenue, port: int) -> str:
             raise ConfigurationError(
                 f"this user may not listen on port {port}: take one above 1023, such as --port 3001."
             ) from None
-        raise ConfigurationError(f"cannot listen on port {port}: {error.strerror}. Take another with --port.") from None
+        raise ConfigurationError(
+            f"cannot listen on port {port}: {error.strerror}. Take another with --port."
+        ) from None
     return base_url
 
 

@@ -104,13 +104,20 @@ class RequestLog(Faults):
 
     async def before_request(self, request: HttpRequest) -> HttpReply | None:
         if request.path == "/exchange" and self._opened is not None and log.isEnabledFor(logging.INFO):
-            log.info("venue_ms=%d %s", self._opened.venue.now_ms(), describe_action(request.body, self._markets))
+            log.info(
+                "venue_ms=%d %s", self._opened.venue.now_ms(), describe_action(request.body, self._markets)
+            )
         return None
 
     async def before_reply(self, request: HttpRequest, reply: HttpReply) -> HttpReply | None:
         if request.path == "/exchange" and self._opened is not None:
             for text in _refusals(reply):
-                log.info("venue_ms=%d refused nonce=%s: %s", self._opened.venue.now_ms(), _nonce(request.body), text)
+                log.info(
+                    "venue_ms=%d refused nonce=%s: %s",
+                    self._opened.venue.now_ms(),
+                    _nonce(request.body),
+                    text,
+                )
         return reply
 
 
@@ -119,9 +126,12 @@ def describe_action(body: Any, markets: dict[int, SpotMarket]) -> str:
     action = body.get("action") if isinstance(body, dict) else None
     if not isinstance(action, dict):
         return "kind=unreadable"
-    elements: list[Any] = next((action[name] for name in _ELEMENT_LISTS if isinstance(action.get(name), list)), [])
-    assets = dict.fromkeys(_asset_of(element) for element in elements)
-    coins = [markets[asset].coin if asset in markets else str(asset) for asset in assets if isinstance(asset, int)]
+    elements: list[Any] = next(
+        (action[name] for name in _ELEMENT_LISTS if isinstance(action.get(name), list)), []
+    )
+    found = (_asset_of(element) for element in elements)
+    assets = dict.fromkeys(asset for asset in found if isinstance(asset, int))
+    coins = [markets[asset].coin if asset in markets else str(asset) for asset in assets]
     return (
         f"kind={str(action.get('type'))[:40]} coins={','.join(coins) or '-'} items={len(elements)} "
         f"account={_short(_signer_of(body))} nonce={_nonce(body)} expires_ms={str(body.get('expiresAfter', '-'))[:20]}"

@@ -37,8 +37,10 @@ _LEVEL_VALUE_MIN = Decimal(11)
 """The lowest level must still be worth more than the venue's minimum of 10."""
 
 
-async def default_market(base_url: str, coin: str | None, *, timeout_s: float) -> MarketConfig:
-    """The market with this name (or HYPE/USDC), and a ladder around what it costs now.
+async def default_market(
+    base_url: str, coin: str | None, *, price: Fraction | None = None, timeout_s: float
+) -> MarketConfig:
+    """The market with this name (or HYPE/USDC), and a ladder around `price`, or around what it costs now.
 
     Raises:
         ConfigurationError: the venue has no such market, or the URL makes no sense.
@@ -56,8 +58,10 @@ async def default_market(base_url: str, coin: str | None, *, timeout_s: float) -
         except (UnknownCoin, AmbiguousCoin) as error:
             raise ConfigurationError(f"{error} Name another with --coin.") from None
         if market.kind is MarketKind.PERP:
-            raise ConfigurationError(f"{market.name} is a perpetual; trio-mm quotes spot markets only so far.")
-        return ladder_around(market, await _price_now(rest, market, deadline_s))
+            raise ConfigurationError(
+                f"{market.name} is a perpetual; trio-mm quotes spot markets only so far."
+            )
+        return ladder_around(market, price or await _price_now(rest, market, deadline_s))
 
 
 def ladder_around(market: Market, price: Fraction) -> MarketConfig:

@@ -33,7 +33,12 @@ class Redactor:
         """Redact this secret as hex, as a number, in base64 and as Python shows bytes."""
         if len(secret) < _SECRET_BYTES_MIN:
             raise ValueError(f"a secret of {len(secret)} bytes would take harmless text out too")
-        found = {secret.hex(), secret.hex().upper(), str(int.from_bytes(secret)), str(int.from_bytes(secret, "little"))}
+        found = {
+            secret.hex(),
+            secret.hex().upper(),
+            str(int.from_bytes(secret)),
+            str(int.from_bytes(secret, "little")),
+        }
         found |= {hex(int.from_bytes(secret))[2:], repr(secret)[2:-1], repr(list(secret))[1:-1]}
         for encoded in (base64.b64encode(secret), base64.urlsafe_b64encode(secret)):
             found.add(encoded.decode().rstrip("="))
@@ -96,7 +101,9 @@ class StderrHandler(logging.StreamHandler[TextIO]):
             return
         # A record whose arguments do not fit its format: the words alone, since arguments may hold secrets.
         words = one_line(str(record.msg))[:200]
-        self.stream.write(f"{utc_text(record.created)} ERROR {record.name}: unreadable log record {words!r}\n")
+        self.stream.write(
+            f"{utc_text(record.created)} ERROR {record.name}: unreadable log record {words!r}\n"
+        )
 
 
 def configure_logs(level: str, style: str) -> None:

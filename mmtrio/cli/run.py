@@ -101,7 +101,10 @@ async def _trade(plan: RunPlan, outcome: RunOutcome, is_quiet: bool) -> None:
         assert base_url is not None, plan
         markets = plan.settings.market_configs()
         if not markets:
-            markets = (await default_market(base_url, plan.coin, timeout_s=plan.startup_timeout_s),)
+            market = await default_market(
+                base_url, plan.coin, price=plan.first_price, timeout_s=plan.startup_timeout_s
+            )
+            markets = (market,)
         config = plan.maker_config(base_url, markets)
         try:
             async with open_market_maker(config, rng=open_randomness(plan.seed)) as maker:

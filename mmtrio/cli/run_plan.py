@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,13 @@ class RunPlan:
     for_s: float | None
     overrides: dict[str, Any]
     """Keys of MakerConfig that flags have set."""
+
+    @property
+    def first_price(self) -> Fraction | None:
+        """Of a recorded market that the configuration does not describe, what it costs at first."""
+        if self.exchange is None or self.exchange.recorded is None or self.settings.markets:
+            return None
+        return Fraction(self.exchange.recorded.coins[0].first_px)
 
     @property
     def startup_timeout_s(self) -> float:
@@ -129,7 +137,9 @@ def _check_flags(
             f'its file under [account], key_file = "agent.key".'
         )
     if arguments.coin is not None and settings.markets:
-        raise ConfigurationError("--coin names a market for a run without [market]; this configuration has its own.")
+        raise ConfigurationError(
+            "--coin names a market for a run without [market]; this configuration has its own."
+        )
     if network is not Network.LOCAL and not settings.markets:
         raise ConfigurationError(
             f"on {network.value} nothing is traded that you have not described: give --config FILE with a [market] "

@@ -33,7 +33,9 @@ def first_screen(plan: RunPlan, maker: MarketMaker) -> str:
         data = plan.exchange.recorded
         for each in data.coins:
             minutes = each.duration_s / 60 / data.speed
-            lines.append(f"  data     {each.coin} recorded in {data.folder}, {minutes:.1f} min at speed {data.speed:g}")
+            lines.append(
+                f"  data     {each.coin} recorded in {data.folder}, {minutes:.1f} min at speed {data.speed:g}"
+            )
     for market, config in zip(maker.markets, maker.config.markets, strict=True):
         lines.append(f"  market   {market.name} ({market.coin}, asset {market.asset})")
         lines.append(f"  ladder   {describe_ladder(market, config)}")
