@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mmtrio.core.events import ReasonCode
 from mmtrio.core.pricing_grid import PricingGrid
 from mmtrio.core.quoting_engine import Ladder, build_ladder
+from mmtrio.core.strategy import DesiredOrder
 from mmtrio.core.types import Amount, Side
 from tests.support.builders import HYPE, market, spot_token
 
@@ -49,8 +50,69 @@ def test_no_level_is_on_both_sides_and_every_bid_is_below_every_ask(case):
     asks = [order.slot for order in ladder.orders if order.side is Side.SELL]
     bids = [order.slot for order in ladder.orders if order.side is Side.BUY]
     assert len({*asks, *bids}) == len(asks) + len(bids)
-    assert all(level >= ladder.cursor for level in asks)
-    assert all(level < ladder.cursor for level in bids)
+    assert all(level >= ladder.boundary for level in asks)
+    assert all(level < ladder.boundary for level in bids)
+
+
+@given(cases())
+@settings(max_examples=200)
+def test_the_boundary_lies_above_the_cursor_only_where_a_partial_ask_is_too_small(case):
+    grid, lots, *_ = case
+    ladder = build(case)
+    too_small = [
+        reason.slot
+        for reason in ladder.reasons
+        if (reason.code, reason.side) == (ReasonCode.BELOW_MIN_NOTIONAL, Side.SELL) and reason.slot is not None
+    ]
+    assert too_small == ([ladder.cursor] if ladder.boundary == ladder.cursor + 1 else [])
+    assert ladder.boundary in (ladder.cursor, ladder.cursor + 1)
+    if too_small:
+        assert 0 < ladder.partial_lots < lots
+        assert not grid.market.meets_min_notional(grid.prices_ticks[ladder.cursor], ladder.partial_lots)
+
+
+@given(cases())
+@settings(max_examples=200)
+def test_no_level_holds_more_than_the_order_size_of_base_owned_and_bid_for(case):
+    _, lots, *_ = case
+    ladder = build(case)
+    for order in ladder.orders:
+        if order.side is Side.BUY:
+            owned_lots = ladder.partial_lots if order.slot == ladder.cursor else 0
+            assert order.size_lots + owned_lots <= lots
+
+
+@given(
+    grid=st.sampled_from(GRIDS[:2]),
+    lots=st.integers(200, 400),
+    full_levels=st.integers(0, 29),
+    spare_quote=st.integers(0, 10**11),
+    filled_lots=st.integers(1, 80),
+    active_levels=windows,
+)
+@settings(max_examples=100)
+def test_a_fill_too_small_to_be_sold_again_leaves_the_highest_bid_with_what_remains_of_it(
+    grid, lots, full_levels, spare_quote, filled_lots, active_levels
+):
+    venue = grid.market
+    level = grid.n_levels - full_levels - 1
+    price_ticks = grid.prices_ticks[level]
+    base, quote = venue.base_amount(full_levels * lots), venue.quote_amount(price_ticks, lots)
+    quote = Amount(quote.token, quote.units + spare_quote)
+    before = build_ladder(grid, lots, base, quote, active_levels=active_levels)
+    assert DesiredOrder(Side.BUY, level, price_ticks, lots) in before.orders
+    after = build_ladder(
+        grid,
+        lots,
+        base + venue.base_amount(filled_lots),
+        quote - venue.quote_amount(price_ticks, filled_lots),
+        active_levels=active_levels,
+    )
+    assert DesiredOrder(Side.BUY, level, price_ticks, lots - filled_lots) in after.orders
+    asks_before, asks_after = (
+        [order for order in ladder.orders if order.side is Side.SELL] for ladder in (before, after)
+    )
+    assert asks_after == asks_before
 
 
 @given(cases())
@@ -98,7 +160,7 @@ def test_a_side_that_is_not_whole_has_a_reason(case):
     told = {reason.side for reason in ladder.reasons}
     bids = sum(order.side is Side.BUY for order in ladder.orders)
     asks = sum(order.side is Side.SELL for order in ladder.orders)
-    if bids < ladder.cursor or ladder.cursor == 0:
+    if bids < ladder.boundary or ladder.boundary == 0:
         assert Side.BUY in told
     if asks < grid.n_levels - ladder.cursor or asks == 0:
         assert Side.SELL in told
@@ -110,10 +172,11 @@ def test_a_window_is_a_piece_of_the_whole_ladder(case):
     grid, lots, base, quote, active_levels = case
     whole = build_ladder(grid, lots, base, quote)
     piece = build(case)
-    assert (piece.cursor, piece.partial_lots, piece.dust) == (whole.cursor, whole.partial_lots, whole.dust)
+    assert (piece.cursor, piece.boundary) == (whole.cursor, whole.boundary)
+    assert (piece.partial_lots, piece.dust) == (whole.partial_lots, whole.dust)
     reach = active_levels if active_levels is not None else grid.n_levels
     assert piece.orders == tuple(
-        order for order in whole.orders if whole.cursor - reach <= order.slot < whole.cursor + reach
+        order for order in whole.orders if whole.boundary - reach <= order.slot < whole.boundary + reach
     )
 
 

@@ -52,7 +52,10 @@ def test_quotes_follow_from_the_allocated_inventory():
 def test_reasons_come_with_the_quotes():
     strategy = hip2()
     quotes = strategy.quote(view(strategy.market, "4.5", "1000"))
-    assert [reason.code for reason in quotes.reasons] == [ReasonCode.BELOW_MIN_NOTIONAL]
+    assert [(reason.code, reason.side) for reason in quotes.reasons] == [
+        (ReasonCode.BELOW_MIN_NOTIONAL, Side.SELL),
+        (ReasonCode.BELOW_MIN_NOTIONAL, Side.BUY),
+    ]
 
 
 def test_window_rounding_and_minimum_reach_the_ladder():
@@ -78,7 +81,7 @@ def test_the_seeded_levels_say_what_the_ladder_costs():
 def test_the_boundary_of_resting_orders_is_there_to_be_compared():
     strategy = hip2()
     seen = view(strategy.market, "4", "100", own_orders=(own_bid(5), own_ask(6), own_ask(7)))
-    assert strategy.boundary_level(seen) == strategy.ladder(seen).cursor == 6
+    assert strategy.boundary_level(seen) == strategy.ladder(seen).boundary == 6
 
 
 @pytest.mark.parametrize(

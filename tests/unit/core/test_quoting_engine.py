@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 
+import attrs
 import pytest
 
 from mmtrio.core.events import ReasonCode
 from mmtrio.core.pricing_grid import PricingGrid
 from mmtrio.core.quoting_engine import Ladder, boundary_level, build_ladder
 from mmtrio.core.strategy import DesiredOrder
-from mmtrio.core.types import Side
+from mmtrio.core.types import Amount, Side
 from tests.support.builders import USDC, amount, market, own_ask, own_bid, spot_token
 
 HYPE_USDC = market()
@@ -119,14 +120,79 @@ def test_without_quote_there_are_no_bids_and_a_reason():
     assert reasons(result) == [(ReasonCode.BALANCE_TOO_SMALL, Side.BUY)]
 
 
-def test_a_partial_ask_below_the_minimum_notional_is_named_and_its_level_left_empty():
-    result = ladder("4.5", "100")  # 0.5 at 16.105 is 8.0525
-    assert (result.cursor, result.partial_lots) == (5, 50)
-    assert all(order.slot != 5 for order in result.orders)
-    assert levels(result, Side.BUY)[0] == (4, 100)
+def test_the_level_of_a_partial_ask_that_is_too_small_is_bid_for_what_it_lacks():
+    result = ladder("4.25", "100")  # 0.25 at 16.105 is 4.02625, 0.75 is 12.07875
+    assert (result.cursor, result.boundary, result.partial_lots) == (5, 6, 25)
+    assert levels(result, Side.SELL) == [(6, 100), (7, 100), (8, 100), (9, 100)]
+    assert levels(result, Side.BUY) == [(5, 75), (4, 100), (3, 100), (2, 100), (1, 100), (0, 100)]
     [reason] = result.reasons
     assert (reason.code, reason.side, reason.slot) == (ReasonCode.BELOW_MIN_NOTIONAL, Side.SELL, 5)
-    assert reason.detail == "0.50 at 16.105000 is worth 8.0525 USDC, the minimum is 10 USDC"
+    assert reason.detail == "0.25 at 16.105000 is worth 4.02625 USDC, the minimum is 10 USDC"
+
+
+@pytest.mark.parametrize("active_levels", [None, 3])
+@pytest.mark.parametrize("filled_lots", [1, 10, 37])
+def test_a_small_fill_of_the_highest_bid_leaves_every_order_where_it_is(filled_lots, active_levels):
+    before = ladder("4", "76", active_levels=active_levels)
+    bought, price_ticks = filled_lots * 10**6, TEN_LEVELS.prices_ticks[5]
+    after = build_ladder(
+        TEN_LEVELS,
+        LOTS,
+        amount(HYPE_USDC.base, "4") + Amount(HYPE_USDC.base, bought),
+        amount(USDC, "76") - HYPE_USDC.quote_amount(price_ticks, filled_lots),
+        active_levels=active_levels,
+    )
+    remaining = [
+        attrs.evolve(order, size_lots=order.size_lots - filled_lots)
+        if (order.side, order.slot) == (Side.BUY, 5)
+        else order
+        for order in before.orders
+    ]
+    assert list(after.orders) == remaining
+
+
+def test_a_large_fill_of_the_highest_bid_turns_its_level_into_an_ask():
+    result = ladder("4.63", "100")  # 0.63 at 16.105 is 10.14615
+    assert (result.cursor, result.boundary) == (5, 5)
+    assert levels(result, Side.SELL)[0] == (5, 63)
+    assert levels(result, Side.BUY)[0] == (4, 100)
+
+
+def test_a_bid_for_what_a_level_lacks_is_paid_before_the_bids_below():
+    result = ladder("4.25", "13")  # 12.07875 for level 5, 0.92125 is left
+    assert levels(result, Side.BUY) == [(5, 75)]
+    assert reasons(result) == [
+        (ReasonCode.BELOW_MIN_NOTIONAL, Side.SELL),
+        (ReasonCode.BALANCE_TOO_SMALL, Side.BUY),
+    ]
+    assert "0.92125000 USDC left does not pay for the 5 lowest levels" in result.reasons[1].detail
+
+
+def test_quote_that_pays_for_a_part_of_what_a_level_lacks_bids_that_part():
+    assert levels(ladder("4.25", "11"), Side.BUY) == [(5, 68)]
+    assert levels(ladder("4.25", "9"), Side.BUY) == []
+
+
+def test_a_level_stays_empty_where_both_its_partial_orders_are_too_small_and_says_so_for_both():
+    result = ladder("4.5", "100")  # 0.5 at 16.105 is 8.0525
+    assert (result.cursor, result.boundary, result.partial_lots) == (5, 6, 50)
+    assert all(order.slot != 5 for order in result.orders)
+    assert levels(result, Side.BUY)[0] == (4, 100)
+    assert [(reason.code, reason.side, reason.slot) for reason in result.reasons] == [
+        (ReasonCode.BELOW_MIN_NOTIONAL, Side.SELL, 5),
+        (ReasonCode.BELOW_MIN_NOTIONAL, Side.BUY, 5),
+    ]
+    assert {reason.detail for reason in result.reasons} == {
+        "0.50 at 16.105000 is worth 8.0525 USDC, the minimum is 10 USDC"
+    }
+
+
+def test_on_the_highest_level_too_what_is_owned_of_it_is_completed_by_a_bid():
+    result = ladder("0.1", "25")  # 0.9 at 23.581 is 21.2229
+    assert (result.cursor, result.boundary) == (9, 10)
+    assert levels(result, Side.SELL) == []
+    assert levels(result, Side.BUY) == [(9, 90)]
+    assert reasons(result)[0] == (ReasonCode.BELOW_MIN_NOTIONAL, Side.SELL)
 
 
 def test_an_order_worth_exactly_the_minimum_is_placed():
@@ -138,7 +204,7 @@ def test_an_order_worth_exactly_the_minimum_is_placed():
 
 
 def test_a_strategy_may_ask_for_more_than_the_markets_minimum():
-    result = ladder("4.75", "100", min_notional=Decimal("12.5"))
+    result = ladder("4.75", "100", min_notional=Decimal("12.5"))  # 0.75 at 16.105 is 12.07875
     assert levels(result, Side.SELL)[0] == (6, 100)
     assert levels(result, Side.BUY) == [(4, 100), (3, 100)]
     assert "12.5 USDC on 3 levels" in result.reasons[-1].detail
@@ -209,9 +275,10 @@ def test_the_boundary_is_the_lowest_resting_ask(own_orders, boundary):
     assert boundary_level(own_orders, 10) == boundary
 
 
-def test_the_boundary_of_what_was_placed_is_the_cursor():
-    result = ladder("4.75", "100")
+@pytest.mark.parametrize("base", ["4.75", "4.25", "4.5", "4", "0.1", "0", "10"])
+def test_the_boundary_of_what_was_placed_is_the_ladders(base):
+    result = ladder(base, "100")
     own_orders = [
         own_ask(order.slot) if order.side is Side.SELL else own_bid(order.slot) for order in result.orders
     ]
-    assert boundary_level(own_orders, TEN_LEVELS.n_levels) == result.cursor
+    assert boundary_level(own_orders, TEN_LEVELS.n_levels) == result.boundary
