@@ -148,9 +148,6 @@ def _finish(outcome: RunOutcome, *, as_json: bool) -> int:
     code = outcome.exit_code
     if report is not None and (code == 0 or report.exit == EXIT_UNCONFIRMED):
         code = report.exit
-    if report is not None:
-        for cloid in report.unconfirmed:
-            log.error("unconfirmed: order cloid=%s may still rest at the venue", cloid)
     if not as_json:
         if report is not None:
             cause = outcome.error or (outcome.maker.stop_cause if outcome.maker is not None else None)
