@@ -228,7 +228,9 @@ class _PushClock:
             return False
         if now_ms < self._due_ms:
             return False
-        self._due_ms = max(self._due_ms + self.interval_s * 1000, now_ms)
+        self._due_ms += self.interval_s * 1000
+        if self._due_ms <= now_ms:
+            self._due_ms = now_ms + self.interval_s * 1000
         return True
 
 

@@ -103,7 +103,10 @@ class LocalVenue:
     # Blocks
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run a block at once and then every `block_ms` of the engine until cancelled. A late one is not made up for."""
+        """Run a block at once, then one every `block_ms` of the engine until cancelled.
+
+        A block that is late delays those after it: none is made up for.
+        """
         block_s = self.engine.params.block_ms / 1000
         self.run_block()
         due_s = trio.current_time() + block_s
@@ -111,7 +114,9 @@ class LocalVenue:
         while True:
             await trio.sleep_until(due_s)
             self.run_block()
-            due_s = max(due_s + block_s, trio.current_time())
+            due_s += block_s
+            if due_s <= trio.current_time():
+                due_s = trio.current_time() + block_s
 
     def run_block(self) -> Block:
         """Let everybody act, run the block, answer who waits, and push what changed."""

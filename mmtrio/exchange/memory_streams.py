@@ -8,6 +8,7 @@ closed) and back-pressure from a peer that does not read.
 from __future__ import annotations
 
 import enum
+import operator
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -204,7 +205,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             self._is_sending = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if max_bytes is not None and max_bytes < 1:
+        if max_bytes is not None and operator.index(max_bytes) < 1:
             raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
         if self._is_receiving:
             raise trio.BusyResourceError("another task is receiving on this stream")

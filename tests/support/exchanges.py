@@ -86,10 +86,11 @@ def order(is_buy: bool, price: str, size: str, tif: str = "Alo", cloid: int | No
     return element if cloid is None else element | {"c": f"0x{cloid:032x}"}
 
 
-
 def signed(action: dict[str, Any], nonce: int = EPOCH_MS, account: int = 0) -> dict[str, Any]:
     """The action of a development account, as it stands in a body for /exchange."""
-    envelope: dict[str, Any] = json.loads(Signer(development_account(account).key, False).envelope(action, nonce))
+    envelope: dict[str, Any] = json.loads(
+        Signer(development_account(account).key, False).envelope(action, nonce)
+    )
     return envelope
 
 
@@ -113,7 +114,9 @@ class HttpClient:
         except ValueError:
             return status, raw.decode()
 
-    async def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, dict, bytes]:
+    async def request(
+        self, method: str, path: str, body: bytes = b"", **headers: str
+    ) -> tuple[int, dict, bytes]:
         if self._http.our_state is h11.DONE:
             self._http.start_next_cycle()
         head = [("Host", "local"), ("Content-Length", str(len(body))), *headers.items()]
