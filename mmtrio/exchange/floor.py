@@ -95,6 +95,8 @@ class TradingFloor:
             self.lagged[account.address] = LaggedRecords(AccountRecords(ended_max, fills_max))
         self.records[account.address] = AccountRecords(ended_max, fills_max)
         self._record(account.address, _balance_rows(account))
+        if account.address in self.lagged:  # What is there at the start has been there for long.
+            self.lagged[account.address].as_of(self.time_ms)
 
     # Blocks
 

@@ -31,6 +31,11 @@ def test_accounts_are_told_half_a_second_late(venue):
     assert asked_at(placed_ms + 500, "spotClearinghouseState")["balances"][0]["hold"] == "69.8"
 
 
+def test_what_was_there_at_the_start_is_told_from_the_first_moment(venue):
+    asked = venue.engine.info({"type": "spotClearinghouseState", "user": ALICE}, START_MS)
+    assert asked["balances"] == venue.engine.balances(ALICE) != []
+
+
 def test_an_order_that_is_gone_is_still_told_for_a_while(venue):
     oid = venue.oid(ALICE, buy("34.9", "2"))
     for _ in range(10):
