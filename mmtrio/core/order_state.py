@@ -440,8 +440,6 @@ class OrderState:
         draft.is_new_fill = verdict is FillVerdict.NEW
         draft.is_ours = order is not None or self.cloids.is_ours(fill.cloid)
         if order is not None:
-            if verdict is FillVerdict.REPLAYED:
-                self.ledger.assign(fill.key, order.cloid)
             self._registry.learn_oid(order, fill.oid, at, draft)
             self._registry.book(order, fill, at, draft)
         elif verdict is FillVerdict.NEW and fill.cloid is None:

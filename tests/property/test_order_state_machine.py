@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import attrs
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from mmtrio.core.events import (
     Batch,
@@ -432,4 +439,11 @@ def placed_cloid(item: PlaceItem | ModifyItem | CancelItem) -> Cloid:
 
 
 TestOrderStateMachine = OrderStateMachine.TestCase
-TestOrderStateMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestOrderStateMachine.settings = settings(max_examples=250, stateful_step_count=50, deadline=None)
+
+
+@pytest.mark.long
+def test_the_same_for_long() -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        OrderStateMachine, settings=settings(max_examples=4_000, stateful_step_count=100, deadline=None)
+    )

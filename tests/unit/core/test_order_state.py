@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mmtrio.core.events import FillKey, ItemOutcome, MismatchKind, OutcomeKind, Refusal, Remark
-from mmtrio.core.order_state import OrderPhase
+from mmtrio.core.order_state import OrderPhase, OrderState
 from mmtrio.core.types import Cloid, Side
 from tests.support import builders
-from tests.support.order_desk import COIN, OrderDesk
+from tests.support.order_desk import COIN, MARKET, OrderDesk
 
 
 @pytest.fixture
@@ -482,6 +482,18 @@ def test_ended_orders_are_forgotten_after_the_grace(desk: OrderDesk) -> None:
     desk.tick(61.0)
     assert desk.state.get(cloid) is None
     assert not desk.fill(cloid, 100, oid=5).is_new_fill  # The ledger does not forget with it.
+
+
+def test_fills_of_a_live_order_outlast_any_number_of_others(desk: OrderDesk) -> None:
+    desk.state = OrderState(desk.cloids, [MARKET], fills_kept=4)
+    batch_id, cloid = desk.send_place()
+    desk.fill(None, 30, oid=5, tid=777)
+    desk.acked(batch_id, cloid, 5)
+    for number in range(100):
+        desk.fill(builders.cloid(9), 1, oid=6, tid=number, time_ms=builders.START_MS + number)
+    assert len(desk.state.ledger) < 10
+    assert not desk.fill(cloid, 30, oid=5, tid=777).is_new_fill
+    assert desk.order(cloid).filled_lots == 30
 
 
 def test_totals_of_both_sides_are_kept_apart(desk: OrderDesk) -> None:
