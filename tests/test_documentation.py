@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ast
+import enum
 import re
 from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
+import attrs
 import pytest
 
 from mmtrio.cli.arguments import parse_arguments
+from mmtrio.cli.config import parse_settings
+from mmtrio.cli.config_tables import TABLES
 
 ROOT = Path(__file__).parent.parent
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 ANYTHING = "\0"
@@ -21,7 +28,7 @@ _PLACEHOLDER = re.compile(r"\{[a-z_…]+\}")
 _PERCENT = re.compile(r"%[-+ #0]*[0-9]*(?:\.[0-9]+)?[diouxXeEfFgGcrsa]")
 _ENTRY = re.compile(r"^## (?P<title>.*)\n(?P<body>(?:(?!^#).*\n?)*)", re.MULTILINE)
 _COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?(?:trio-mm|scripts/run)\b(?P<rest>.*)$", re.MULTILINE)
-_FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @cache
@@ -41,6 +48,11 @@ def _literals(tree: ast.AST) -> Iterator[str]:
             )
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield _PERCENT.sub(ANYTHING, node.value)
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """The fenced blocks of one language; "" for commands."""
+    return [text for name, text in _FENCE.findall(document.read_text(encoding="utf-8")) if name == language]
 
 
 def entries() -> list[tuple[str, str]]:
@@ -78,11 +90,60 @@ def test_the_check_bites() -> None:
     assert not is_in_the_code("there is no configuration file path.")
 
 
+_TABLE = re.compile(r"^## \[(?P<name>\w+)\].*?\n(?P<body>(?:(?!^## ).*\n?)*)", re.MULTILINE)
+_ROW = re.compile(r"^\| `(?P<key>\w+)` \| `?(?P<default>[^`|]*?)`? \|", re.MULTILINE)
+
+
+def shown_default(default: object) -> str:
+    """A default as the page writes it."""
+    if default is attrs.NOTHING:
+        return "required"
+    match default:
+        case None:
+            return "none"
+        case bool():
+            return str(default).lower()
+        case enum.Enum():
+            return str(default.value)
+        case Fraction():
+            return str(Decimal(default.numerator) / default.denominator)
+        case float():
+            return f"{default:g}"
+    return str(default)
+
+
+def test_the_configuration_page_has_every_key_with_its_default_and_no_other() -> None:
+    page = CONFIGURATION.read_text(encoding="utf-8")
+    documented = {
+        table["name"]: {row["key"]: row["default"] for row in _ROW.finditer(table["body"])}
+        for table in _TABLE.finditer(page)
+    }
+
+    assert documented == {
+        name: {field.name: shown_default(field.default) for field in attrs.fields(table)}
+        for name, table in TABLES.items()
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_each_configuration_shown_is_one(document: Path) -> None:
+    for example in blocks(document, "toml"):
+        parse_settings(example, document.name)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_each_import_shown_exists(document: Path) -> None:
+    for program in blocks(document, "python"):
+        imports = [node for node in ast.parse(program).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        namespace: dict[str, object] = {}
+        exec(compile(ast.Module(imports, []), document.name, "exec"), namespace)
+
+
 def commands() -> list[tuple[str, str]]:
     """(document, what follows the program's name) of each command in a fenced block."""
     found = []
     for document in DOCUMENTS:
-        for block in _FENCE.findall(document.read_text(encoding="utf-8")):
+        for block in blocks(document, ""):
             for command in _COMMAND.finditer(block):
                 verb = "run " if "scripts/run" in command.group() else ""
                 found.append((document.name, verb + command["rest"].partition("#")[0].strip()))
@@ -91,4 +152,14 @@ def commands() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("document", "line"), commands())
 def test_each_command_shown_is_understood(document: str, line: str) -> None:
-    parse_arguments(line.split())
+    try:
+        parse_arguments(line.split())
+    except SystemExit as leaving:  # --help, printed.
+        assert leaving.code == 0
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_each_link_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", document.read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (document.parent / link).exists()] == []

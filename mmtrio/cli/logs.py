@@ -87,7 +87,7 @@ class StderrHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self._is_silent = False
+        self._is_silent = sys.stderr is None  # A process may be started without one.
 
     def emit(self, record: logging.LogRecord) -> None:
         if not self._is_silent:
@@ -96,14 +96,20 @@ class StderrHandler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
-            self._is_silent = True
-            point_at_nothing(self.stream)
+            self._fall_silent()
             return
         # A record whose arguments do not fit its format: the words alone, since arguments may hold secrets.
         words = one_line(str(record.msg))[:200]
-        self.stream.write(
-            f"{utc_text(record.created)} ERROR {record.name}: unreadable log record {words!r}\n"
-        )
+        try:
+            self.stream.write(
+                f"{utc_text(record.created)} ERROR {record.name}: unreadable log record {words!r}\n"
+            )
+        except OSError:
+            self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        self._is_silent = True
+        point_at_nothing(self.stream)
 
 
 def configure_logs(level: str, style: str) -> None:
@@ -143,12 +149,23 @@ def point_at_nothing(stream: IO[str]) -> None:
 
 
 def write_stdout(text: str) -> bool:
-    """Print, at once. False where nobody reads stdout any more."""
+    """Print, at once. False where stdout is closed, full, or read by nobody any more."""
+    return _write(sys.stdout, text)
+
+
+def write_stderr(text: str) -> bool:
+    """As `write_stdout`, for the last words of a process."""
+    return _write(sys.stderr, text)
+
+
+def _write(stream: TextIO | None, text: str) -> bool:
+    if stream is None:
+        return False
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        point_at_nothing(sys.stdout)
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        point_at_nothing(stream)
         return False
     return True
 

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mmtrio.cli.arguments import help_text, parse_arguments
-from mmtrio.cli.logs import one_line, point_at_nothing, redactor, write_stdout
+from mmtrio.cli.logs import one_line, redactor, write_stderr, write_stdout
 from mmtrio.client.connect import VenueAddressError
 from mmtrio.client.errors import cause_text
 from mmtrio.client.keys import KeyRefused
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
             return _run_verb(arguments)
         finally:
-            _flush()
+            write_stdout("")  # A reader that has gone is noticed here, not in the interpreter's last flush.
     except SystemExit as leaving:  # --help and --version, already printed.
         return int(leaving.code or 0)
     except BaseException as error:
@@ -50,10 +50,7 @@ def report_failure(error: BaseException) -> int:
     """Say on stderr what went wrong, in one paragraph without traceback or secret. Returns the exit code."""
     log.debug("the traceback of what follows", exc_info=error)
     text, code = explain(error)
-    try:
-        print(f"trio-mm: {text}", file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        point_at_nothing(sys.stderr)
+    write_stderr(f"trio-mm: {text}\n")
     return code
 
 
@@ -93,10 +90,3 @@ def _leaves(error: BaseException) -> list[BaseException]:
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     return [leaf for member in error.exceptions for leaf in _leaves(member)]
-
-
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        point_at_nothing(sys.stdout)
