@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -51,7 +52,7 @@ def test_fair_value_stays_in_its_range_and_comes_home() -> None:
     fair = FairValue(100.0, wild, random.Random("wild"))
     path = [fair.at(START_MS + n * 1000) for n in range(5000)]
     assert 90 <= min(path) < 91 and 109 < max(path) <= 110.000001
-    crossings = sum((a - 100) * (b - 100) < 0 for a, b in zip(path, path[1:], strict=False))
+    crossings = sum((a - 100) * (b - 100) < 0 for a, b in pairwise(path))
     assert crossings > 50
 
 
