@@ -134,7 +134,7 @@ def describe_action(body: Any, markets: dict[int, SpotMarket]) -> str:
     coins = [markets[asset].coin if asset in markets else str(asset) for asset in assets]
     return (
         f"kind={str(action.get('type'))[:40]} coins={','.join(coins) or '-'} items={len(elements)} "
-        f"account={_short(_signer_of(body))} nonce={_nonce(body)} expires_ms={str(body.get('expiresAfter', '-'))[:20]}"
+        f"account={_short(_signer_of(body))} nonce={_nonce(body)} expires_ms={str(body.get('expiresAfter') or '-')[:20]}"
     )
 
 

@@ -54,3 +54,10 @@ def test_nonsense_is_a_line_as_well() -> None:
         {"action": {"type": "order", "orders": [3, {"a": []}, {"order": 1}]}},
     ):
         assert describe_action(body, MARKETS).startswith("kind=")
+
+
+def test_a_request_without_expiry_says_so() -> None:
+    cancel = signed({"type": "cancel", "cancels": [{"a": 10107, "o": 7}]})
+
+    assert describe_action(cancel, MARKETS).endswith("expires_ms=-")
+    assert describe_action(cancel | {"expiresAfter": None}, MARKETS).endswith("expires_ms=-")
