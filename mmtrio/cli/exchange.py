@@ -132,9 +132,10 @@ def describe_action(body: Any, markets: dict[int, SpotMarket]) -> str:
     found = (_asset_of(element) for element in elements)
     assets = dict.fromkeys(asset for asset in found if isinstance(asset, int))
     coins = [markets[asset].coin if asset in markets else str(asset) for asset in assets]
+    expires_ms = str(body.get("expiresAfter") or "-")[:20]
     return (
         f"kind={str(action.get('type'))[:40]} coins={','.join(coins) or '-'} items={len(elements)} "
-        f"account={_short(_signer_of(body))} nonce={_nonce(body)} expires_ms={str(body.get('expiresAfter') or '-')[:20]}"
+        f"account={_short(_signer_of(body))} nonce={_nonce(body)} expires_ms={expires_ms}"
     )
 
 

@@ -243,6 +243,12 @@ def test_all_mistakes_of_a_file_are_told_at_once_in_the_order_of_its_lines() -> 
     assert [line.split(":")[1] for line in lines[1:]] == ["2", "4", "5", "9"]
 
 
+def test_a_mistyped_key_is_one_mistake_and_not_a_missing_key_as_well() -> None:
+    refusal = refusal_of(MARKET.replace("n_orders", "n_order"))
+
+    assert refusal == "mm.toml:4: [market] has no key 'n_order': did you mean n_orders?"
+
+
 def test_no_more_than_ten_mistakes_are_told() -> None:
     refusal = refusal_of("[run]\n" + "".join(f"x{number} = 1\n" for number in range(30)))
 
