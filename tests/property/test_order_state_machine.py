@@ -213,25 +213,40 @@ class OrderStateMachine(RuleBasedStateMachine):
     def place(self, side: Side, sizes: list[int]) -> None:
         self.submit(BatchKind.PLACE, *[self.new_item(side, size) for size in sizes])
 
+    @precondition(lambda self: len(self.live()) < 6)
+    @rule(side=SIDES, size_lots=SIZES)
+    def an_order_comes_to_rest(self, side: Side, size_lots: int) -> None:
+        """All goes well for once, so that later rules find something to disturb."""
+        self.submit(BatchKind.PLACE, self.new_item(side, size_lots))
+        self.venue_applies(len(self.requests) - 1)
+        self.tell(self.replies.pop())
+
     @precondition(lambda self: self.modifiable())
-    @rule(which=ANY, size_lots=SIZES)
-    def modify(self, which: int, size_lots: int) -> None:
+    @rule(which=ANY, size_lots=SIZES, arrives_at_once=st.booleans())
+    def modify(self, which: int, size_lots: int, arrives_at_once: bool) -> None:
         targets = self.modifiable()
         target = targets[which % len(targets)]
         self.submit(BatchKind.MODIFY, ModifyItem(target.cloid, self.new_item(target.side, size_lots)))
+        if arrives_at_once:
+            self.venue_applies(len(self.requests) - 1)
 
     @precondition(lambda self: self.live())
-    @rule(which=ANY)
-    def cancel(self, which: int) -> None:
+    @rule(which=ANY, arrives_at_once=st.booleans())
+    def cancel(self, which: int, arrives_at_once: bool) -> None:
         order = self.live()[which % len(self.live())]
         self.submit(BatchKind.CANCEL, CancelItem(order.cloid, order.coin))
+        if arrives_at_once:
+            self.venue_applies(len(self.requests) - 1)
 
     # The venue's side
 
     @precondition(lambda self: self.requests)
     @rule(which=ANY, is_refused=st.sampled_from([False] * 5 + [True]), tells_stream=st.booleans())
     def venue_applies_a_request(self, which: int, is_refused: bool, tells_stream: bool) -> None:
-        batch, sent_s = self.requests.pop(which % len(self.requests))
+        self.venue_applies(which % len(self.requests), is_refused=is_refused, tells_stream=tells_stream)
+
+    def venue_applies(self, index: int, *, is_refused: bool = False, tells_stream: bool = False) -> None:
+        batch, sent_s = self.requests.pop(index)
         if batch.expires_after_s is not None and self.now_s > sent_s + batch.expires_after_s:
             outcomes = tuple(
                 ItemOutcome(placed_cloid(item), OutcomeKind.REFUSED, refusal=Refusal.EXPIRED) for item in batch.items
