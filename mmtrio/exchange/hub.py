@@ -50,19 +50,26 @@ class Outbox:
 
 @attrs.define(eq=False)
 class Connection:
-    """One WebSocket as the venue sees it. `drop` ends it at once; `serve` says how."""
+    """One WebSocket as the venue sees it. `serve` says how it is dropped."""
 
     number: int
     peer_name: str
     outbox: Outbox
-    drop: Callable[[str], None]
+    _drop: Callable[[str], None]
     topics: dict[Topic, None] = attrs.field(factory=dict, init=False)
     posts_in_flight: int = attrs.field(default=0, init=False)
+    is_dropped: bool = attrs.field(default=False, init=False)
 
     def send(self, frame: str) -> None:
-        """Queue a frame; a peer that does not read is dropped."""
-        if not self.outbox.put(frame):
+        """Queue a frame; a peer that does not read is dropped, and what follows is lost."""
+        if not self.is_dropped and not self.outbox.put(frame):
             self.drop("the peer does not read")
+
+    def drop(self, reason: str) -> None:
+        """Reset the connection at once, whatever is still to be sent. Twice is fine."""
+        if not self.is_dropped:
+            self.is_dropped = True
+            self._drop(reason)
 
 
 @attrs.define(eq=False)

@@ -1,13 +1,14 @@
 """The venue's front door: HTTP and WebSocket on any Trio stream, TCP or memory.
 
-`serve_connection` reads HTTP/1.1 with h11 and answers /info and /exchange. A request to upgrade on /ws hands the
-stream, with the bytes already read put back, to trio-websocket. No exit waits for the peer: who does not read, or
-does not close, is reset.
+`serve_connection` reads HTTP/1.1 with h11 and answers /info and /exchange. On a request to upgrade on /ws it hands
+the stream to trio-websocket, with the opening handshake and what came after it put back. No exit waits for the
+peer: who does not read, or does not close, is reset.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import struct
 from functools import partial
@@ -31,6 +32,7 @@ BODY_BYTES_MAX = 5 * 1024 * 1024
 HEAD_BYTES_MAX = 64 * 1024
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 RECEIVE_BYTES = 64 * 1024
+_WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 HANDSHAKE_S = 5.0
 """For what follows a request to upgrade; all of it is ours to do, so it never takes that long."""
 
@@ -76,6 +78,8 @@ async def serve_connection(stream: trio.abc.Stream, venue: LocalVenue) -> None:
 def abort_stream(stream: trio.abc.Stream) -> None:
     """Close a stream so that its peer sees a reset, at once and whatever is still to be sent."""
     if isinstance(stream, trio.SocketStream):
+        if stream.socket.fileno() == -1:
+            return  # Closed already.
         no_lingering = struct.pack("ii", 1, 0)
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_lingering)
         stream.socket.close()
@@ -106,9 +110,18 @@ class _Request:
 
 @attrs.frozen
 class _Upgrade:
-    """A request to speak WebSocket; `raw` is all that was read of it, and maybe more."""
+    """A request to speak WebSocket; `raw` is its opening handshake and all that was read after it.
+
+    The handshake is written anew from what h11 has understood: other libraries stumble over odd headers. Extensions
+    are left out, as the venue negotiates none.
+    """
 
     raw: bytes
+
+    @classmethod
+    def of(cls, key: bytes, rest: bytes) -> _Upgrade:
+        head = b"GET /ws HTTP/1.1\r\nHost: venue\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        return cls(head + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n" + rest)
 
 
 class _HttpPeer:
@@ -118,8 +131,6 @@ class _HttpPeer:
         self.peer_name = peer_name
         self._stream = stream
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
-        self._head = bytearray()
-        """Raw bytes since the end of the last request: what an upgrade hands over."""
 
     async def next_request(self) -> _Request | _Upgrade | None:
         """The next request; None where the client is done, or sent what is no HTTP and was told so."""
@@ -128,10 +139,9 @@ class _HttpPeer:
             if not isinstance(event, h11.Request):
                 return None  # ConnectionClosed.
             path = event.target.decode("latin-1").partition("?")[0]
-            if path == "/ws" and _wants_websocket(event):
-                return _Upgrade(bytes(self._head))
-            self._head.clear()
-            return await self._with_body(event.method.decode("latin-1"), path)
+            request = await self._with_body(event.method.decode("latin-1"), path)
+            key = _websocket_key(event) if path == "/ws" else None
+            return request if key is None else _Upgrade.of(key, self._http.trailing_data[0])
         except h11.RemoteProtocolError as error:
             if self._http.our_state is h11.IDLE or self._http.our_state is h11.SEND_RESPONSE:
                 await self.send(HttpReply(error.error_status_hint, text="Bad Request"), is_last=True)
@@ -158,8 +168,6 @@ class _HttpPeer:
                 go_on = h11.InformationalResponse(status_code=100, headers=[])
                 await self._stream.send_all(self._http.send(go_on) or b"")
             data = await self._stream.receive_some(RECEIVE_BYTES)
-            if self._http.their_state is h11.IDLE:
-                self._head += data
             self._http.receive_data(bytes(data))
 
     async def send(self, reply: HttpReply, *, is_last: bool = False) -> None:
@@ -183,7 +191,6 @@ class _HttpPeer:
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
         self._http.start_next_cycle()
-        self._head = bytearray(self._http.trailing_data[0])
         return True
 
 
@@ -204,17 +211,19 @@ async def _route(request: _Request, venue: LocalVenue, peer_name: str) -> HttpRe
     return await venue.answer(HttpRequest(request.path, body, peer_name))
 
 
-def _wants_websocket(request: h11.Request) -> bool:
-    """A complete opening handshake. Anything less would leave trio-websocket waiting for ever."""
+def _websocket_key(request: h11.Request) -> bytes | None:
+    """The key of a complete opening handshake. Anything less would leave trio-websocket waiting for ever."""
     headers = {bytes(name).lower(): bytes(value) for name, value in request.headers}
     tokens = [token.strip() for token in headers.get(b"connection", b"").lower().split(b",")]
-    return (
+    key = headers.get(b"sec-websocket-key", b"")
+    is_complete = (
         request.method == b"GET"
         and b"upgrade" in tokens
         and headers.get(b"upgrade", b"").lower() == b"websocket"
         and headers.get(b"sec-websocket-version") == b"13"
-        and bool(headers.get(b"sec-websocket-key"))
+        and _WEBSOCKET_KEY.fullmatch(key) is not None
     )
+    return key if is_complete else None
 
 
 # WebSocket
