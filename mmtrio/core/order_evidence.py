@@ -281,7 +281,9 @@ class OrderEvidence:
             if order.stated_filled_lots is not None or at.age_s(order.settling_since) < self._times.fill_wait_s:
                 return
         asked_at = order.doubts.asked_at
-        if asked_at is None or at.age_s(asked_at) >= self._times.query_interval_s:
+        proves_something = self._is_late_enough(order, at) or order.is_known_to_venue
+        interval_s = self._times.query_interval_s if proves_something else self._times.patient_query_interval_s
+        if asked_at is None or at.age_s(asked_at) >= interval_s:
             self.registry.ask(order, at, draft)
             if order.is_settling:
                 draft.read_fills = draft.read_fills or asked_at is None

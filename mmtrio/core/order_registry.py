@@ -37,8 +37,13 @@ class OrderTimes:
     """Beyond its expiry, a request cannot land any more."""
     query_interval_s: float = 2.0
     """Between two `orderStatus` about one order."""
-    queries_max: int = 10
-    """`orderStatus` asked for per `query_interval_s`: a lost batch of 200 must not eat the IP weight."""
+    patient_query_interval_s: float = 8.0
+    """The same while a request may still land: "not found" proves nothing then, and the stream tells if it does."""
+    queries_max: int = 60
+    """`orderStatus` asked for per `query_window_s`: a lost batch of 200 must not eat the IP weight (2 each)."""
+    query_window_s: float = 10.0
+    send_wait_max_s: float = 2.0
+    """A place or modify leaves this soon after it was registered, or never."""
     fill_wait_s_max: float = 30.0
     """Asking for a missing fill slows down to this."""
     fill_asks_max: int = 8
@@ -168,7 +173,7 @@ class OrderRegistry:
 
     def ask(self, order: Order, at: Instant, draft: ChangesDraft) -> None:
         """Ask the venue about it by name, or leave that to a later tick if many questions were asked just now."""
-        if self._asked_since is None or at.age_s(self._asked_since) >= self.times.query_interval_s:
+        if self._asked_since is None or at.age_s(self._asked_since) >= self.times.query_window_s:
             self._asked_since = at
             self._asked_count = 0
         if self._asked_count < self.times.queries_max:

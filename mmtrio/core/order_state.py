@@ -90,7 +90,7 @@ class OrderState:
         terminal_grace_s: float = 60.0,
         expiry_margin_s: float = 2.0,
         query_interval_s: float = 2.0,
-        queries_max: int = 10,
+        queries_max: int = 60,
         fills_kept: int = FILLS_KEPT,
     ) -> None:
         times = OrderTimes(
@@ -197,11 +197,17 @@ class OrderState:
             price_ticks=item.price_ticks,
             original_lots=item.size_lots,
             sent_at=at,
-            expires_at=_expiry(batch, at),
+            expires_at=self._expiry(batch, at),
             replaces=replaces,
         )
         self._registry.add(order)
         self._registry.refresh(order)
+
+    def _expiry(self, batch: Batch, at: Instant) -> Instant | None:
+        """Its expiry counts from the moment of sending, which may be a little later than now."""
+        if batch.expires_after_s is None:
+            return None
+        return at.plus_s(self._registry.times.send_wait_max_s + batch.expires_after_s)
 
     def _register_modify(self, item: ModifyItem, batch: Batch, at: Instant) -> None:
         target = self._registry.get(item.target_cloid)
@@ -359,7 +365,6 @@ class OrderState:
             order = self._registry.get(_cloid_of(item))
             if order is not None and order.is_live:
                 order.is_answered = True
-                order.expires_at = _expiry(batch, at)  # It may have waited for its turn: it left before now.
                 if order.phase is not OrderPhase.RESTING:  # The stream may have been faster than the lost reply.
                     self._registry.doubt(order, at, draft, is_change=False)
         target = self._target(item)
@@ -485,7 +490,3 @@ class OrderState:
 def _cloid_of(item: PlaceItem | ModifyItem | CancelItem) -> Cloid:
     """The cloid its outcome is told under."""
     return item.order.cloid if isinstance(item, ModifyItem) else item.cloid
-
-
-def _expiry(batch: Batch, left_at: Instant) -> Instant | None:
-    return left_at.plus_s(batch.expires_after_s) if batch.expires_after_s is not None else None

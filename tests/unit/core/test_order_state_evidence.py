@@ -48,18 +48,18 @@ def test_an_unknown_order_in_the_open_orders_rests(desk: OrderDesk) -> None:
 def test_not_found_proves_nothing_while_the_request_may_land(desk: OrderDesk) -> None:
     batch_id, cloid = desk.send_place()
     desk.now_s = 5.0
-    desk.unknown(batch_id)  # It left at 5 s at the latest, and expires at 20.
-    for seconds in (6.0, 10.0, 19.0, 21.9):
+    desk.unknown(batch_id)  # It left at 2 s at the latest, expires 15 s later, and clocks are 2 s apart at most.
+    for seconds in (6.0, 10.0, 16.0, 18.9):
         desk.now_s = seconds
         desk.status(cloid, None)
     assert desk.order(cloid).is_live
-    desk.now_s = 22.0
+    desk.now_s = 19.0
     desk.status(cloid, None)
     assert desk.order(cloid).is_live  # Once is not enough.
-    desk.now_s = 23.9
+    desk.now_s = 20.9
     desk.status(cloid, None)
     assert desk.order(cloid).is_live  # Nor twice in a breath.
-    desk.now_s = 24.0
+    desk.now_s = 21.0
     desk.status(cloid, None)
     assert [note.status for note in desk.ended()] == ["never arrived"]
     assert desk.committed_lots() == 0
@@ -70,7 +70,7 @@ def test_not_found_is_judged_by_when_it_was_asked_and_not_answered(desk: OrderDe
     batch_id, cloid = desk.send_place()
     desk.unknown(batch_id)
     desk.now_s = 60.0
-    for requested_s in (10.0, 14.0, 16.9):
+    for requested_s in (10.0, 14.0, 18.9):
         desk.status(cloid, None, requested_s=requested_s)
     assert desk.order(cloid).is_live
 
@@ -88,7 +88,7 @@ def test_an_order_that_has_filled_never_counts_as_never_arrived(desk: OrderDesk)
 def test_a_zombie_that_shows_up_after_all_lives_again(desk: OrderDesk) -> None:
     batch_id, cloid = desk.send_place()
     desk.unknown(batch_id)
-    for seconds in (17.0, 20.0):
+    for seconds in (19.0, 21.0):
         desk.now_s = seconds
         desk.status(cloid, None)
     assert not desk.order(cloid).is_live
@@ -136,7 +136,7 @@ def test_a_modify_of_unknown_outcome_that_never_happened_leaves_the_old_order(de
     old = desk.resting(5)
     batch_id, new = desk.send_modify(old)
     desk.unknown(batch_id)
-    for seconds in (17.0, 19.0):
+    for seconds in (19.0, 21.0):
         desk.now_s = seconds
         desk.status(new, None)
         desk.status(old, "open", 100, oid=5)
@@ -146,19 +146,29 @@ def test_a_modify_of_unknown_outcome_that_never_happened_leaves_the_old_order(de
     desk.send_modify(old)
 
 
-def test_unknown_orders_are_asked_about_every_two_seconds(desk: OrderDesk) -> None:
-    batch_id, cloid = desk.send_place()
+def asked_between(desk: OrderDesk, from_s: float, to_s: float) -> list[float]:
+    halves = range(round(from_s * 2), round(to_s * 2) + 1)
+    return [half / 2 for half in halves if desk.tick(half / 2).queries]
+
+
+def test_an_order_that_may_have_changed_is_asked_about_every_two_seconds(desk: OrderDesk) -> None:
+    desk.unknown(desk.send_cancel(desk.resting(5)))
+    assert asked_between(desk, 0.5, 6.5) == [2.0, 4.0, 6.0]
+
+
+def test_an_order_that_may_still_land_is_asked_about_seldom_until_the_answer_proves_something(desk: OrderDesk) -> None:
+    batch_id, _ = desk.send_place()
     desk.unknown(batch_id)
-    asked_s = [seconds / 2 for seconds in range(1, 13) if desk.tick(seconds / 2).queries == (cloid,)]
-    assert asked_s == [2.0, 4.0, 6.0]
+    assert asked_between(desk, 0.5, 24.0) == [8.0, 16.0, 19.0, 21.0, 23.0]
 
 
 def test_many_unknown_orders_are_asked_about_in_turn(desk: OrderDesk) -> None:
-    sent = [desk.send_place(level=level) for level in range(25)]
+    sent = [desk.send_place(level=level) for level in range(150)]
     asked = [cloid for batch_id, _ in sent for cloid in desk.unknown(batch_id).queries]
-    assert len(asked) == 10
-    for seconds in (2.0, 4.0):
-        asked.extend(desk.tick(seconds).queries)
+    assert len(asked) == 60
+    for seconds in (10.0, 20.0):
+        desk.now_s = seconds
+        asked.extend(desk.tick().queries)
     assert set(asked) == {cloid for _, cloid in sent}
 
 
