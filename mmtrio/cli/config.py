@@ -50,15 +50,35 @@ class Settings:
     venue: VenueTable = attrs.field(factory=VenueTable)
     run: RunTable = attrs.field(factory=RunTable)
     limits: LimitsTable = attrs.field(factory=LimitsTable)
-    places: tuple[str, ...] = ()
-    """Of each market, file and line of its table: for what only the venue's metadata can find wrong."""
+    file: str = ""
+    lines: TomlLines | None = None
+    """Where each key stands: for what only the venue's metadata, or a key file, can show to be wrong."""
+    market_paths: tuple[KeyPath, ...] = ()
 
-    def place_of(self, coin: str) -> str | None:
-        """`mm.toml:3`, where a market of this file is described."""
-        for market, place in zip(self.markets, self.places, strict=True):
-            if market.coin == coin:
-                return place
+    def place_of(self, text: str) -> str | None:
+        """`mm.toml:3`, the line that a complaint about this configuration is about: that of the key it names, in the
+        market it names, or of that market's table; None where it names nothing of the file."""
+        if self.lines is None:
+            return None
+        for field in attrs.fields(AccountTable):
+            if re.search(rf"\b({field.name}|{field.name.replace('_', ' ')})\b", text):
+                line = self.lines.of(("account", field.name))
+                if line is not None:
+                    return f"{self.file}:{line}"
+        for market, path in zip(self.markets, self.market_paths, strict=True):
+            if market.coin in text or len(self.markets) == 1:
+                return f"{self.file}:{self._line_in_market(path, text)}"
         return None
+
+    def _line_in_market(self, path: KeyPath, text: str) -> int | None:
+        """Of the key that the text names first; `coin` where it names none."""
+        assert self.lines is not None
+        named = [
+            (found.start(), field.name)
+            for field in attrs.fields(MarketTable)
+            if (found := re.search(rf"\b{field.name}\b", text)) and field.name != "coin"
+        ]
+        return self.lines.of((*path, min(named)[1] if named else "coin"))
 
     def market_configs(self) -> tuple[MarketConfig, ...]:
         """The markets as the rings below take them."""
@@ -145,7 +165,9 @@ def parse_settings(text: str, file: str, *, relative_to: Path = Path()) -> Setti
     mistakes.raise_any()
     return Settings(
         markets=tuple(table for _, table in markets),
-        places=tuple(f"{file}:{lines.of(path)}" for path, _ in markets),
+        file=file,
+        lines=lines,
+        market_paths=tuple(path for path, _ in markets),
         **others,
     )
 

@@ -115,7 +115,8 @@ async def _trade(plan: RunPlan, outcome: RunOutcome, is_quiet: bool) -> None:
                 if maker.stop_cause is None:
                     maker.request_stop(f"--for {plan.for_s:g} s are over")
         except ConfigurationError as error:
-            raise ConfigurationError(_with_places(str(error), plan.settings)) from None
+            place = plan.settings.place_of(str(error))
+            raise ConfigurationError(f"{place}: {error}" if place else str(error)) from None
 
 
 def _tell_start(plan: RunPlan, maker: MarketMaker, is_quiet: bool) -> None:
@@ -131,15 +132,6 @@ def _tell_start(plan: RunPlan, maker: MarketMaker, is_quiet: bool) -> None:
             config.allocated_token,
             config.allocated_usdc,
         )
-
-
-def _with_places(text: str, settings: Settings) -> str:
-    """What only the venue's metadata could find wrong, with file and line of the market it is about."""
-    for market in settings.markets:
-        place = settings.place_of(market.coin)
-        if market.coin in text or len(settings.markets) == 1:
-            return f"{place}: {text}"
-    return text
 
 
 def _finish(outcome: RunOutcome, *, as_json: bool) -> int:

@@ -40,7 +40,7 @@ def test_a_market_keeps_its_numbers_exactly() -> None:
     assert config.hip2.spacing == Fraction(3, 1000)
     assert config.hip2.rounding is Rounding.TRUNCATE
     assert config.allocated_token == Decimal("0.1")
-    assert settings.place_of("HYPE/USDC") == "mm.toml:1"
+    assert settings.place_of("there is no HYPE/USDC") == "mm.toml:2"
 
 
 def test_what_a_file_leaves_out_is_the_default_of_the_program() -> None:
@@ -122,12 +122,32 @@ def test_several_markets_are_several_tables() -> None:
     settings = parse_settings(text, "mm.toml")
 
     assert [market.coin for market in settings.markets] == ["HYPE/USDC", "PURR/USDC"]
-    assert settings.places == ("mm.toml:1", "mm.toml:6")
+    assert [settings.lines.of(path) for path in settings.market_paths] == [1, 6]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("the grid of HYPE/USDC cannot be: order_sz 0.1 at start_px 30 is too small", 8),
+        ("there is no market HYPE/USDC", 6),
+        ("there is no market PURR/USDC", 11),
+        ("key file agent.key has mode 0644", 2),
+        ("the venue cannot be reached", None),
+    ],
+)
+def test_what_shows_only_later_is_told_with_the_line_of_the_key_it_is_about(text, line) -> None:
+    settings = parse_settings(
+        '[account]\nkey_file = "agent.key"\n[venue]\nnetwork = "testnet"\n'
+        '[[market]]\ncoin = "HYPE/USDC"\nstart_px = 30\norder_sz = 2\nn_orders = 20\n'
+        '[[market]]\ncoin = "PURR/USDC"\nstart_px = 0.1\norder_sz = 500\nn_orders = 20\n',
+        "mm.toml",
+    )
+    assert settings.place_of(text) == (f"mm.toml:{line}" if line else None)
 
 
 def test_a_file_without_a_market_is_fine_here() -> None:
     assert parse_settings("[run]\ninterval_s = 1\n", "mm.toml").markets == ()
-    assert parse_settings("", "mm.toml") == Settings()
+    assert attrs.evolve(parse_settings("", "mm.toml"), file="", lines=None) == Settings()
 
 
 def test_the_example_in_the_help_is_a_configuration() -> None:
