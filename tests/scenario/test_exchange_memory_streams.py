@@ -61,6 +61,15 @@ async def test_a_cut_resets_both_ends_and_loses_what_was_on_its_way() -> None:
 
 
 @scenario
+async def test_a_cut_reaches_both_ends_of_a_stalled_link() -> None:
+    link = memory_link()
+    link.stall()
+    link.cut()
+    await _expect_broken(link.client.receive_some)
+    await _expect_broken(link.server.receive_some)
+
+
+@scenario
 async def test_a_cut_frees_a_sender_who_waits_for_room() -> None:
     link = memory_link(buffer_bytes_max=10)
     async with trio.open_nursery() as nursery:

@@ -177,6 +177,14 @@ def test_trades_meet_the_book_before_them_and_not_the_one_they_left(tmp_path: Pa
     assert stage.levels()[0] == [("9.99", "10.0"), ("9.98", "50.5")]
 
 
+def test_a_trade_meets_the_newest_book_before_it_though_both_come_in_one_block(tmp_path: Path) -> None:
+    lower = touch(100, ("9.99", "100.0"), ("10.0", "5.0"))
+    stage = Stage(record(tmp_path, touches=[TOUCH, lower], trades=[trade(120, "B", "10.0", "4.0")]), speed=10)
+    stage.block()
+    (print_,) = stage.block().trades
+    assert (print_["px"], print_["sz"], print_["side"]) == ("10.0", "4.0", "B")
+
+
 def test_trades_of_one_moment_count_together_for_the_minimum_value(tmp_path: Path) -> None:
     small = [
         trade(150, "B", "10.01", "0.5"),
