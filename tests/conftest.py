@@ -55,6 +55,16 @@ def expected_errors() -> ExpectedErrors:
     return ExpectedErrors()
 
 
+@pytest.fixture(autouse=True)
+def _root_logger_as_before() -> Generator[None, None, None]:
+    """A test may set the process's logging up; the next one finds it as it was."""
+    root = logging.getLogger()
+    handlers, level, filters = root.handlers[:], root.level, root.filters[:]
+    yield
+    root.handlers[:], root.filters[:] = handlers, filters
+    root.setLevel(level)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that logged an ERROR it did not expect. (A fixture could only report it beside the test.)"""

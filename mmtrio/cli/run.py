@@ -13,7 +13,6 @@ from typing import Any
 import attrs
 import trio
 
-from mmtrio.cli.config import Settings
 from mmtrio.cli.embedded import open_exchange
 from mmtrio.cli.local_defaults import default_market, describe_ladder
 from mmtrio.cli.logs import configure_logs, redactor, write_stdout

@@ -360,7 +360,7 @@ class OutcomeKind(enum.Enum):
 
 @attrs.frozen
 class ItemOutcome:
-    """What became of one item of a batch. `cloid` is that of the order placed or cancelled; of a modify, the new one."""
+    """What became of one item of a batch. `cloid`: of the order placed or cancelled; of a modify, the new one."""
 
     cloid: Cloid
     kind: OutcomeKind

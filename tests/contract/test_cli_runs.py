@@ -160,8 +160,8 @@ def test_bad_input_is_one_paragraph_and_its_exit_code(start: Start, tmp_path: Pa
 
     expected: list[tuple[list[str], int, str]] = [
         (config("typo"), 2, "typo.toml:4: [market] has no key 'n_order': did you mean n_orders?"),
-        (config("grid"), 2, "grid.toml:1: the grid of HYPE/USDC cannot be: "),
-        (config("coin"), 2, "coin.toml:1: the venue has no market 'HIPE/USDC'; did you mean"),
+        (config("grid"), 2, "grid.toml:3: the grid of HYPE/USDC cannot be: "),
+        (config("coin"), 2, "coin.toml:2: the venue has no market 'HIPE/USDC'; did you mean"),
         (config("size"), 2, "raise order_sz"),
         (["--base-url", "http://127.0.0.1:1", "--startup-timeout", "1s"], 3, "cannot be reached"),
     ]
