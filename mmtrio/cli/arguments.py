@@ -53,12 +53,12 @@ a configuration, in full where a default will not do (numbers may be quoted; mon
   [market]                  # or [[market]] several times
   coin = "HYPE/USDC"
   start_px = "30"           # the lowest level
-  n_orders = 200            # levels
+  n_orders = 100            # levels
   order_sz = "2"            # base per level
   spacing = "0.003"         # each level 0.3 % above the one below
   active_levels = 10        # shown on each side
-  allocated_token = "200"   # base it may use
-  allocated_usdc = "6000"   # quote it may use
+  allocated_token = "98"    # base it may use: 49 levels from the top, so asks begin at 34.95
+  allocated_usdc = "3500"   # quote it may use: bids from there down
   [run]
   interval_s = 3
 """
