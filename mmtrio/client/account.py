@@ -17,6 +17,8 @@ from mmtrio.client.rest import RestClient
 from mmtrio.core.events import (
     BalancesRead,
     BudgetRead,
+    Fill,
+    FillKey,
     FillsRead,
     OpenOrdersRead,
     OrderStatusRead,
@@ -66,27 +68,36 @@ class AccountReader:
         return OpenOrdersRead(tuple(orders), requested_at, purpose)
 
     async def fills_since(self, since_ms: int, purpose: ReadPurpose) -> FillsRead:
-        """All fills at or after `since_ms` (venue time), oldest first, each once: one request per 2,000.
+        """All fills at or after `since_ms` (venue time), oldest first, each once: one request per 2,000."""
+        requested_at = self.now()
+        fills: dict[FillKey, Fill] = {}
+        start_ms = since_ms
+        for _ in range(_FILL_PAGES_MAX):
+            page, next_ms = await self.fills_page(start_ms, purpose)
+            fills |= {fill.key: fill for fill in page.fills}
+            if next_ms is None:
+                return FillsRead(tuple(fills.values()), since_ms, requested_at, purpose)
+            start_ms = next_ms
+        raise OutcomeUnknown(f"more than {_FILL_PAGES_MAX * FILLS_PER_PAGE} fills since {since_ms}")
 
-        A page starts at the very millisecond in which the one before ended, so none can fall between them.
+    async def fills_page(self, since_ms: int, purpose: ReadPurpose) -> tuple[FillsRead, int | None]:
+        """The oldest 2,000 fills at or after `since_ms`, and where the next page begins; None after the last.
+
+        A page starts at the very millisecond in which the one before ended, so none can fall between them, and
+        some rows come twice.
         """
         requested_at = self.now()
-        rows: list[Any] = []
-        start_ms = max(0, since_ms)
-        for _ in range(_FILL_PAGES_MAX):
-            page = await self._ask({"type": "userFillsByTime", "user": self.address, "startTime": start_ms})
-            if not isinstance(page, list):
-                raise OutcomeUnknown("userFillsByTime answered with something else than a list")
-            rows += page
-            if len(page) < FILLS_PER_PAGE:
-                return self._translated(self.translator.fills_read, rows, since_ms, requested_at, purpose)
-            newest_ms = max((row["time"] for row in page if _has_time(row)), default=start_ms)
-            if newest_ms <= start_ms:
-                raise OutcomeUnknown(
-                    f"userFillsByTime does not get beyond {start_ms}: a whole page has that time"
-                )
-            start_ms = newest_ms
-        raise OutcomeUnknown(f"more than {_FILL_PAGES_MAX * FILLS_PER_PAGE} fills since {since_ms}")
+        since_ms = max(0, since_ms)
+        page = await self._ask({"type": "userFillsByTime", "user": self.address, "startTime": since_ms})
+        if not isinstance(page, list):
+            raise OutcomeUnknown("userFillsByTime answered with something else than a list")
+        read = self._translated(self.translator.fills_read, page, since_ms, requested_at, purpose)
+        if len(page) < FILLS_PER_PAGE:
+            return read, None
+        newest_ms = max((row["time"] for row in page if _has_time(row)), default=since_ms)
+        if newest_ms <= since_ms:
+            raise OutcomeUnknown(f"userFillsByTime does not get beyond {since_ms}: a whole page has that time")
+        return read, newest_ms
 
     async def balances(self, purpose: ReadPurpose) -> BalancesRead:
         """All spot balances: one request."""

@@ -113,8 +113,9 @@ class AccountDesk:
     requests_used_at_start: int | None = attrs.field(default=None, init=False)
     mismatches: list[Mismatch] = attrs.field(factory=list, init=False)
     undecodable: Counter[str] = attrs.field(factory=Counter, init=False)
-    newest_fill_ms: int = attrs.field(default=0, init=False)
-    """Venue time of the newest fill booked: reading fills starts a little before it."""
+    fills_read_until_ms: int = attrs.field(default=0, init=False)
+    """Venue time of the newest fill that REST has shown: up to it none is missing, and the next reading of fills
+    starts a little before. The stream's newest says nothing of the kind: there may be a gap before it."""
     standing_reasons: dict[Coin, tuple[Reason, ...]] = attrs.field(factory=dict, init=False)
     """For each market, why something wanted is not there, as of its last requote."""
     _batches: dict[int, Batch] = attrs.field(factory=dict, init=False)
@@ -157,7 +158,7 @@ class AccountDesk:
     @property
     def awaits_second_look(self) -> bool:
         """A difference was seen once, and a verdict needs another reading or a little time."""
-        return self.inventory.wants_confirmation or self.witness.is_owed or self.orders.live_count > 0
+        return self.inventory.wants_confirmation or self.witness.is_owed
 
     @property
     def has_caught_up(self) -> bool:
@@ -281,14 +282,12 @@ class AccountDesk:
     def _on_fill(self, fill: Fill, at: Instant, out: _Out) -> None:
         if not self.readings.has_baseline:
             self.orders.mark_history((fill,))  # The balances to be read already contain it.
-            self.newest_fill_ms = max(self.newest_fill_ms, fill.time_ms)
             return
         changes = self.orders.on_fill(fill, at)
         is_stream_live = self.liveness.phase(SessionName.ACCOUNT) is Phase.LIVE
         self.witness.on_fill(fill, changes.is_new_fill, is_stream_live, at)
         if changes.is_new_fill:
             self.inventory.book_fill(fill)
-            self.newest_fill_ms = max(self.newest_fill_ms, fill.time_ms)
             self._count_volume(fill)
             if changes.is_ours:
                 self.fills_booked += 1
@@ -348,6 +347,7 @@ class AccountDesk:
     def _on_fills_read(self, read: FillsRead, at: Instant, out: _Out) -> None:
         for fill in read.fills:
             self._on_fill(fill, at, out)
+            self.fills_read_until_ms = max(self.fills_read_until_ms, fill.time_ms)
 
     def _on_order_status(self, read: OrderStatusRead, at: Instant, out: _Out) -> None:
         self._apply(self.orders.on_order_status(read, at), at, out)

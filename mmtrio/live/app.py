@@ -27,6 +27,7 @@ from mmtrio.client.signer import NonceSource, Signer
 from mmtrio.core.account_desk import AccountDesk
 from mmtrio.core.events import SessionName
 from mmtrio.core.market import Market
+from mmtrio.live.account_reading import AccountReading
 from mmtrio.live.clocks import Clock, open_randomness
 from mmtrio.live.config import MakerConfig, Network
 from mmtrio.live.errors import VenueUnreachable
@@ -50,7 +51,6 @@ from mmtrio.live.startup import (
 from mmtrio.live.utilisation import tell_utilisation
 from mmtrio.live.venue_time import VenueTime
 from mmtrio.live.ws_state import (
-    AccountReading,
     FeedSession,
     account_subscriptions,
     market_subscriptions,

@@ -12,11 +12,21 @@ import trio
 
 from mmtrio.client.account import AccountReader
 from mmtrio.client.errors import RequestFailed
-from mmtrio.core.events import BalancesRead, Fill, Heartbeat, OpenOrdersRead, ReadPurpose, SessionName
+from mmtrio.core.events import (
+    BalancesRead,
+    Fill,
+    Heartbeat,
+    OpenOrdersRead,
+    ReadPurpose,
+    ReasonCode,
+    SessionName,
+)
+from mmtrio.core.liveness import Phase
 from mmtrio.core.market import Market
-from mmtrio.core.types import Amount, Side, Token
+from mmtrio.core.types import Coin, Instant, Token
+from mmtrio.live.account_reading import AccountReading
 from mmtrio.live.report import MarketReport, QuoteStop, RunReport
-from mmtrio.live.ws_state import AccountReading
+from mmtrio.live.tally import FillTally
 from mmtrio.wire.decimals import wire_text
 
 if TYPE_CHECKING:
@@ -24,7 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mmtrio.live.final_reading")
 
-READS_MAX = 3
 _E8 = 8
 
 
@@ -40,19 +49,20 @@ class VenueFacts:
 async def reconcile_finally(maker: MarketMaker, reader: AccountReader) -> None:
     """A last full reconciliation: read again, far enough apart, until no difference waits for its second witness.
 
-    Only while the account's stream lives: what a dead one did not deliver is no mismatch.
+    While the account's stream lives, a difference is a mismatch. After it died, what it did not deliver is explained
+    by that, and only read up.
     """
     desk = maker.desk
     reading = AccountReading(reader, maker.hub, lambda: maker.started_ms)
-    for _ in range(READS_MAX):
-        if not desk.has_caught_up or desk.liveness.silence_s(SessionName.ACCOUNT, maker.hub.clock.now()) > 5.0:
-            return
+    while desk.readings.has_baseline:
+        is_stream_live = desk.liveness.phase(SessionName.ACCOUNT) is Phase.LIVE
         try:
-            await reading.read(ReadPurpose.FINAL)
+            await reading.read(ReadPurpose.FINAL if is_stream_live else ReadPurpose.CATCH_UP)
         except RequestFailed as error:
             log.warning("the last reconciliation failed: %s", error)
             return
-        if not desk.awaits_second_look:
+        is_settling = desk.orders.live_count > 0 and not maker.config.keep_orders
+        if not desk.awaits_second_look and not is_settling:
             return
         await trio.sleep(maker.config.rest_lag_s)
         maker.hub.deliver(Heartbeat())
@@ -70,26 +80,33 @@ async def read_facts(maker: MarketMaker, reader: AccountReader) -> VenueFacts | 
     return VenueFacts(fills.fills, orders, balances)
 
 
-def report_of(
-    maker: MarketMaker,
-    facts: VenueFacts | None,
-    is_unconfirmed: bool,
-    unconfirmed: Sequence[str],
-    seconds: float,
-) -> RunReport:
-    """Put the numbers of a run together. `seconds` is how long it could quote."""
+@attrs.frozen
+class Ending:
+    """How a run ended, before the venue was read a last time."""
+
+    stopped_at: Instant
+    seconds: float
+    """How long it could quote."""
+    is_confirmed: bool | None
+    """Was it proven that nothing of ours rests? None where orders were kept on purpose."""
+    unconfirmed: tuple[str, ...] = ()
+    """Cloids of orders that may still rest."""
+    is_desk_broken: bool = False
+    """Our own books failed on the way: what they say may be wrong."""
+
+
+def report_of(maker: MarketMaker, facts: VenueFacts | None, ending: Ending) -> RunReport:
+    """Put the numbers of a run together: the venue's, or our own where it did not answer."""
     desk = maker.desk
-    fills = facts.fills if facts is not None else ()
-    markets = tuple(_market_report(maker, market, _own(maker, fills, market), facts) for market in maker.markets)
-    resting = None
-    if facts is not None:
-        resting = sum(desk.orders.cloids.is_ours(order.cloid) for order in facts.orders.orders)
-    kept = maker.config.keep_orders
+    tallies = maker.hub.tallies if facts is None else _tallies_of(maker, facts.fills)
+    markets = tuple(_market_report(maker, market, tallies[market.coin], facts) for market in maker.markets)
+    resting = _resting(maker, facts, ending)
+    is_kept = ending.is_confirmed is None
     return RunReport(
         network=maker.config.network.value,
-        seconds=round(seconds, 3),
+        seconds=round(ending.seconds, 3),
         ticks=desk.ticks,
-        fills=sum(market.fills for market in markets) if facts is not None else desk.fills_booked,
+        fills=sum(market.fills for market in markets),
         volume_quote=_plain(sum((Decimal(market.volume_quote) for market in markets), Decimal(0))),
         orders_placed=desk.orders.placed,
         orders_modified=desk.orders.modified,
@@ -100,44 +117,47 @@ def report_of(
         open_orders_at_exit=resting,
         pnl_quote=_plain(sum((Decimal(market.pnl_quote) for market in markets), Decimal(0))),
         requests_used=max(0, desk.address.used - (desk.requests_used_at_start or 0)),
-        quote_stops=_quote_stops(maker),
+        quote_stops=_quote_stops(maker, ending.stopped_at),
         markets=markets,
-        exit=4 if is_unconfirmed or (resting and not kept) else 0,
-        unconfirmed=tuple(unconfirmed),
+        exit=4 if ending.is_confirmed is False or (resting and not is_kept) else int(ending.is_desk_broken),
+        unconfirmed=ending.unconfirmed,
     )
 
 
-def _own(maker: MarketMaker, fills: Sequence[Fill], market: Market) -> list[Fill]:
-    cloids = maker.desk.orders.cloids
-    return [fill for fill in fills if fill.coin == market.coin and cloids.is_this_run(fill.cloid)]
+def _resting(maker: MarketMaker, facts: VenueFacts | None, ending: Ending) -> int | None:
+    """Orders of this instance at the venue. Where the last reading failed, the proof of clean-up stands."""
+    if facts is not None:
+        return sum(maker.desk.orders.cloids.is_ours(order.cloid) for order in facts.orders.orders)
+    return 0 if ending.is_confirmed else None
 
 
-def _quote_stops(maker: MarketMaker) -> tuple[QuoteStop, ...]:
-    now = maker.hub.clock.now()
+def _tallies_of(maker: MarketMaker, fills: Sequence[Fill]) -> dict[Coin, FillTally]:
+    tallies = {market.coin: FillTally(market) for market in maker.markets}
+    for fill in fills:
+        if fill.coin in tallies and maker.desk.orders.cloids.is_this_run(fill.cloid):
+            tallies[fill.coin].add(fill)
+    return tallies
+
+
+def _quote_stops(maker: MarketMaker, stopped_at: Instant) -> tuple[QuoteStop, ...]:
+    """A stop that was still open lasted until the run was told to stop; that itself is none."""
     names = {market.coin: market.name for market in maker.markets}
     return tuple(
         QuoteStop(
             coin=names[stop.note.coin],
             reason=stop.note.reason.code.value,
             silence_s=round(stop.note.silence_s, 3),
-            stopped_s=round(stop.lasted_s if stop.lasted_s is not None else now.age_s(stop.at), 3),
+            stopped_s=round(stop.lasted_s if stop.lasted_s is not None else stopped_at.age_s(stop.at), 3),
         )
         for stop in maker.hub.stops
-        if stop.note.reason.code.value != "stopping"
+        if stop.note.reason.code is not ReasonCode.STOPPING
     )
 
 
-def _market_report(maker: MarketMaker, market: Market, fills: Sequence[Fill], facts: VenueFacts | None) -> MarketReport:
+def _market_report(maker: MarketMaker, market: Market, tally: FillTally, facts: VenueFacts | None) -> MarketReport:
     assert market.base is not None, market
     quoter = next(quoter for quoter in maker.desk.quoters if quoter.coin == market.coin)
-    mid = _mid(market, quoter.twice_mid_ticks, fills)
-    base_change, quote_change, base_fees, quote_fees = _changes(market, fills)
-    base_size = Decimal(base_change).scaleb(-market.base.wei_decimals)
-    quote_size = Decimal(quote_change).scaleb(-market.quote.wei_decimals)
-    fees = Decimal(quote_fees).scaleb(-market.quote.wei_decimals)
-    if mid is not None:
-        fees += Decimal(base_fees).scaleb(-market.base.wei_decimals) * mid
-    volume_e8 = sum(market.value_e8(fill.price_ticks, fill.size_lots) for fill in fills)
+    mid = _mid(market, quoter.twice_mid_ticks, tally.last_price_ticks)
     base, quote = (_total(maker, facts, token) for token in (market.base, market.quote))
     return MarketReport(
         coin=market.coin,
@@ -145,12 +165,12 @@ def _market_report(maker: MarketMaker, market: Market, fills: Sequence[Fill], fa
         asset=market.asset,
         base=wire_text(base, market.base.wei_decimals),
         quote=wire_text(quote, market.quote.wei_decimals),
-        fills=len(fills),
-        buys=sum(fill.side is Side.BUY for fill in fills),
-        sells=sum(fill.side is Side.SELL for fill in fills),
-        volume_quote=wire_text(volume_e8, _E8),
-        fees_quote=_plain(fees),
-        pnl_quote=_plain(quote_size + (base_size * mid if mid is not None else 0)),
+        fills=tally.fills,
+        buys=tally.buys,
+        sells=tally.fills - tally.buys,
+        volume_quote=wire_text(tally.volume_e8, _E8),
+        fees_quote=_plain(tally.fees_at(mid)),
+        pnl_quote=_plain(tally.pnl_at(mid)),
         mid=None if mid is None else _plain(mid),
     )
 
@@ -162,34 +182,14 @@ def _total(maker: MarketMaker, facts: VenueFacts | None, token: Token) -> int:
     return 0 if balance is None else balance.total_units
 
 
-def _changes(market: Market, fills: Sequence[Fill]) -> tuple[int, int, int, int]:
-    """What the fills did, in units: base, quote, and the fees in each, fees already within the first two."""
-    assert market.base is not None, market
-    base = quote = base_fees = quote_fees = 0
-    for fill in fills:
-        bought = market.base_amount(fill.size_lots)
-        paid: Amount = market.quote_amount(fill.price_ticks, fill.size_lots)
-        base += fill.side.sign * bought.units
-        quote -= fill.side.sign * paid.units
-        if fill.fee_token == market.base.index:
-            base -= fill.fee_units
-            base_fees += fill.fee_units
-        elif fill.fee_token == market.quote.index:
-            quote -= fill.fee_units
-            quote_fees += fill.fee_units
-    return base, quote, base_fees, quote_fees
-
-
-def _mid(market: Market, twice_mid_ticks: int | None, fills: Sequence[Fill]) -> Decimal | None:
+def _mid(market: Market, twice_mid_ticks: int | None, last_price_ticks: int | None) -> Decimal | None:
     """The last mid; where there is none, the last price we traded at."""
     if twice_mid_ticks is not None:
         return market.price(twice_mid_ticks) / 2
-    return market.price(fills[-1].price_ticks) if fills else None
+    return None if last_price_ticks is None else market.price(last_price_ticks)
 
 
 def _plain(value: Decimal) -> str:
     """Up to 8 decimals, no exponent, no trailing zeros."""
     text = f"{value:.8f}".rstrip("0").rstrip(".")
     return "0" if text in ("", "-0") else text
-
-

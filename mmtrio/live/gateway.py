@@ -59,10 +59,12 @@ class Gateway:
     """A place or modify that waited longer is not sent: the market it was meant for is gone."""
 
     is_closed: bool = attrs.field(default=False, init=False)
-    in_flight: int = attrs.field(default=0, init=False)
+    is_running: bool = attrs.field(default=False, init=False)
     sent_count: int = attrs.field(default=0, init=False)
     last_quote_sent_at: Instant | None = attrs.field(default=None, init=False)
     """When a place or modify last left."""
+    _in_flight: dict[int, Batch] = attrs.field(factory=dict, init=False, repr=False)
+    """Signed, and not answered."""
     _waiting: trio.MemorySendChannel[tuple[Batch, Instant]] = attrs.field(init=False, repr=False)
     _to_send: trio.MemoryReceiveChannel[tuple[Batch, Instant]] = attrs.field(init=False, repr=False)
 
@@ -77,19 +79,48 @@ class Gateway:
         """From now on only cancels leave."""
         self.is_closed = True
 
+    @property
+    def in_flight_count(self) -> int:
+        """Batches signed and not answered."""
+        return len(self._in_flight)
+
     async def run(self) -> None:
-        """Sign and send until cancelled."""
-        async with trio.open_nursery() as nursery:
-            async for batch, decided_at in self._to_send:
-                at = self.clock.now()
-                refusal = self._reason_not_to_send(batch, at.age_s(decided_at))
-                if refusal is not None:
-                    self.emit(BatchNotSent(batch.id, refusal))
-                    continue
-                body = self._sign(batch, at)
-                if batch.kind is not BatchKind.CANCEL:
-                    self.last_quote_sent_at = at
-                nursery.start_soon(self._send, batch, body, at, name=f"gateway/batch {batch.id}")
+        """Sign and send until cancelled. What is unanswered by then is told by `take_abandoned`."""
+        self.is_running = True
+        try:
+            async with trio.open_nursery() as nursery:
+                async for batch, decided_at in self._to_send:
+                    at = self.clock.now()
+                    refusal = self._reason_not_to_send(batch, at.age_s(decided_at))
+                    if refusal is not None:
+                        self.emit(BatchNotSent(batch.id, refusal))
+                        continue
+                    body = self._sign(batch, at)
+                    if batch.kind is not BatchKind.CANCEL:
+                        self.last_quote_sent_at = at
+                    self.sent_count += 1
+                    self._in_flight[batch.id] = batch
+                    nursery.start_soon(self._send, batch, body, at, name=f"gateway/batch {batch.id}")
+        finally:
+            self.is_running = False
+
+    def take_abandoned(self) -> list[BatchUnknown | BatchNotSent]:
+        """What became of the batches whose outcome nobody waits for any more; each once. None while running.
+
+        A gateway that was cancelled has told nobody. Whoever cleans up must know: a batch that was on its way may
+        still land, one that waited for its turn never left.
+        """
+        if self.is_running:
+            return []
+        cause = "this process stopped before the answer came"
+        abandoned: list[BatchUnknown | BatchNotSent] = [BatchUnknown(id, cause) for id in self._in_flight]
+        self._in_flight.clear()
+        while True:
+            try:
+                batch, _ = self._to_send.receive_nowait()
+            except trio.WouldBlock:
+                return abandoned
+            abandoned.append(BatchNotSent(batch.id, "stopping"))
 
     def _reason_not_to_send(self, batch: Batch, waited_s: float) -> str | None:
         if batch.kind is BatchKind.CANCEL:
@@ -108,12 +139,8 @@ class Gateway:
         )
 
     async def _send(self, batch: Batch, body: bytes, at: Instant) -> None:
-        self.in_flight += 1
-        self.sent_count += 1
-        try:
-            outcome = await self._outcome(batch, body, at)
-        finally:
-            self.in_flight -= 1
+        outcome = await self._outcome(batch, body, at)
+        del self._in_flight[batch.id]
         self.emit(outcome)
 
     async def _outcome(self, batch: Batch, body: bytes, at: Instant) -> BatchDone | BatchUnknown | BatchNotSent:

@@ -6,6 +6,7 @@ task switch; the commands are then handed to the tasks that carry them out.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -16,9 +17,13 @@ from mmtrio.core.events import (
     AccountRead,
     Batch,
     BatchDone,
+    BatchNotSent,
+    BatchUnknown,
     BookRead,
     Command,
     Event,
+    FillBooked,
+    Note,
     OrderUpdated,
     QueryOrder,
     QuotingResumed,
@@ -29,16 +34,20 @@ from mmtrio.core.events import (
     SubmitBatch,
     TouchChanged,
 )
-from mmtrio.core.types import Instant
+from mmtrio.core.types import Coin, Instant
 from mmtrio.live.clocks import Clock
 from mmtrio.live.gateway import Gateway
 from mmtrio.live.narration import Narrator
+from mmtrio.live.tally import FillTally
 from mmtrio.live.venue_time import VenueTime
 
 Observer = Callable[[object, Instant], None]
 """Sees every event and then its decision, in order. For recordings and hashes; must not block."""
 
 ReadRequest = ReadAccount | QueryOrder
+
+STOPS_MAX = 10_000
+"""Of a market that stops and resumes all day long, only so many stretches are listed; the last ones."""
 
 
 @attrs.define
@@ -63,14 +72,17 @@ class Hub:
     gateway: Gateway | None = None
     is_live: trio.Event = attrs.field(factory=trio.Event, init=False)
     """Set once the first catch-up is over."""
-    stops: list[Stop] = attrs.field(factory=list, init=False)
+    stops: deque[Stop] = attrs.field(factory=lambda: deque(maxlen=STOPS_MAX), init=False)
     """Every time a market stopped quoting after it had begun."""
+    tallies: dict[Coin, FillTally] = attrs.field(init=False)
+    """What this run's fills came to, by our own books."""
     reads: trio.MemorySendChannel[ReadRequest] = attrs.field(init=False)
     read_requests: trio.MemoryReceiveChannel[ReadRequest] = attrs.field(init=False)
     _batches: dict[int, Batch] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.reads, self.read_requests = trio.open_memory_channel[ReadRequest](10_000)
+        self.tallies = {quoter.coin: FillTally(quoter.market) for quoter in self.desk.quoters}
 
     def deliver(self, event: Event) -> None:
         """Hand one fact to the desk and carry out what it decides.
@@ -86,14 +98,13 @@ class Hub:
         for observer in self.observers:
             observer(event, at)
             observer(decision, at)
-        if isinstance(event, BatchDone):
-            self.narrator.tell_batch(self._batches.pop(event.batch_id), event)
+        if isinstance(event, BatchDone | BatchUnknown | BatchNotSent):
+            batch = self._batches.pop(event.batch_id)
+            if isinstance(event, BatchDone):
+                self.narrator.tell_batch(batch, event)
         for note in decision.notes:
-            self.narrator.tell(note)
-            if isinstance(note, QuotingStopped):
-                self.stops.append(Stop(note, at))
-            elif isinstance(note, QuotingResumed):
-                self._close_stop(note)
+            self.narrator.tell(note, at)
+            self._keep(note, at)
         if isinstance(event, AccountRead) and self.desk.has_caught_up:
             self.is_live.set()
         for command in decision.commands:
@@ -110,6 +121,16 @@ class Hub:
             case RestartSession(session, cause):
                 if self.restart_session is not None:
                     self.restart_session(session, cause)
+
+    def _keep(self, note: Note, at: Instant) -> None:
+        """What the report will tell at the end."""
+        match note:
+            case FillBooked(fill, _) if fill.coin in self.tallies and self.desk.orders.cloids.is_this_run(fill.cloid):
+                self.tallies[fill.coin].add(fill)
+            case QuotingStopped():
+                self.stops.append(Stop(note, at))
+            case QuotingResumed():
+                self._close_stop(note)
 
     def _close_stop(self, note: QuotingResumed) -> None:
         for stop in reversed(self.stops):

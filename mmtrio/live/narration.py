@@ -22,7 +22,7 @@ from mmtrio.core.events import (
     Remark,
 )
 from mmtrio.core.market import Market
-from mmtrio.core.types import Coin, Token
+from mmtrio.core.types import Coin, Instant, Token
 from mmtrio.wire.decimals import wire_text
 
 log = logging.getLogger("mmtrio.desk")
@@ -35,7 +35,7 @@ class Narrator:
         self._markets = markets
         self._tokens = tokens
 
-    def tell(self, note: Note) -> None:
+    def tell(self, note: Note, at: Instant) -> None:
         """One log line for one note."""
         match note:
             case FillBooked():

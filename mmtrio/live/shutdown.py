@@ -20,9 +20,10 @@ from mmtrio.client.clean_up import CleanUpParams, CleanUpReport, CleanUpSeams, p
 from mmtrio.client.connect import ConnectionKind
 from mmtrio.client.rest import RestClient, open_rest
 from mmtrio.core.events import Batch, BatchKind, CancelItem, Event, OrderStatusRead, Stopping
+from mmtrio.core.rate_limit import batch_weight
 from mmtrio.core.status_words import StatusMeaning, meaning_of
 from mmtrio.core.types import Cloid
-from mmtrio.live.final_reading import read_facts, reconcile_finally, report_of
+from mmtrio.live.final_reading import Ending, read_facts, reconcile_finally, report_of
 from mmtrio.live.report import RunReport
 from mmtrio.wire.actions import action_of
 
@@ -31,7 +32,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mmtrio.live.shutdown")
 
-FINAL_READING_MAX_S = 15.0
+RECONCILING_MAX_S = 15.0
+"""For the last reconciliation, which waits for second witnesses."""
+FACTS_MAX_S = 10.0
+"""For the last look at the venue."""
+IN_FLIGHT_MAX_S = 2.0
+"""Kept orders: so long the requests in flight may take to end."""
 
 
 async def shut_down(maker: MarketMaker) -> RunReport | None:
@@ -39,28 +45,43 @@ async def shut_down(maker: MarketMaker) -> RunReport | None:
 
     Runs inside a shield of the caller. Never raises for what the venue does, nor for a desk that is broken.
     """
+    stopped_at = maker.hub.clock.now()
     seconds = 0.0 if maker.live_at_s is None else trio.current_time() - maker.live_at_s
     maker.gateway.close()
     witness = _Witness(maker)
     witness.tell(Stopping(maker.stop_cause or "the run is over"))
     if maker.live_at_s is None and maker.gateway.sent_count == 0:
         return None
-    clean_up = None
     if maker.config.keep_orders:
-        log.warning("orders are kept: %d of ours may rest on the venue", maker.desk.orders.live_count)
+        await _keep_orders(maker, witness)
+        ending = Ending(stopped_at, seconds, is_confirmed=None)
     else:
         clean_up = await prove_empty(_seams(maker, witness), _params(maker))
         _say(clean_up)
-    unconfirmed = clean_up.cloids_that_may_live if clean_up is not None and not clean_up.confirmed else ()
-    is_unconfirmed = clean_up is not None and not clean_up.confirmed
+        unconfirmed = () if clean_up.confirmed else clean_up.cloids_that_may_live
+        ending = Ending(stopped_at, seconds, clean_up.confirmed, unconfirmed)
     facts = None
-    with trio.move_on_after(FINAL_READING_MAX_S):
-        async with _open_rest(maker) as rest:
-            reader = _reader_of(maker, rest)
-            if not is_unconfirmed and not witness.is_desk_broken:
-                await reconcile_finally(maker, reader)
+    async with _open_rest(maker) as rest:
+        reader = _reader_of(maker, rest)
+        if ending.is_confirmed is not False and not witness.is_desk_broken:
+            with trio.move_on_after(RECONCILING_MAX_S):
+                try:
+                    await reconcile_finally(maker, reader)
+                except Exception as error:
+                    witness.note_broken(error)
+        with trio.move_on_after(FACTS_MAX_S):
             facts = await read_facts(maker, reader)
-    return report_of(maker, facts, is_unconfirmed, unconfirmed, seconds)
+    return report_of(maker, facts, attrs.evolve(ending, is_desk_broken=witness.is_desk_broken))
+
+
+async def _keep_orders(maker: MarketMaker, witness: _Witness) -> None:
+    """Let what was sent arrive, so that the report knows it; then say what is left behind."""
+    with trio.move_on_after(IN_FLIGHT_MAX_S):
+        while maker.gateway.is_running and maker.gateway.in_flight_count:
+            await trio.sleep(0.05)
+    await trio.sleep(maker.config.rest_lag_s)  # The last reading is to show the last answer.
+    witness.hear_of_the_abandoned()
+    log.warning("orders are kept: %d of ours may rest on the venue", maker.desk.orders.live_count)
 
 
 def _say(clean_up: CleanUpReport) -> None:
@@ -102,7 +123,7 @@ def _open_rest(maker: MarketMaker) -> AbstractAsyncContextManager[RestClient]:
 
 
 def _reader_of(maker: MarketMaker, rest: RestClient) -> AccountReader:
-    return AccountReader(rest, maker.trader.account, maker.reading.reader.translator, now=maker.hub.clock.now)
+    return attrs.evolve(maker.reading.reader, rest=rest)  # Its weight counts like that of any other reading.
 
 
 def _sign_cancels(maker: MarketMaker, items: Sequence[CancelItem]) -> bytes:
@@ -110,6 +131,7 @@ def _sign_cancels(maker: MarketMaker, items: Sequence[CancelItem]) -> bytes:
     at = maker.hub.clock.now()
     maker.desk.address.charge(len(items), is_cancel=True, at=at)
     maker.desk.address.doubt(len(items), at)
+    maker.desk.ip.charge(batch_weight(len(items)), at)
     batch = Batch(id=0, kind=BatchKind.CANCEL, items=tuple(items), expires_after_s=None)
     now_ms = maker.hub.venue_time.now_ms(at)
     return maker.signer.envelope(action_of(batch, maker.gateway.markets), maker.gateway.nonces.next(now_ms))
@@ -130,8 +152,16 @@ class _Witness:
         try:
             self.maker.hub.deliver(event)
         except Exception as error:
-            self.is_desk_broken = True
-            log.error("the desk failed, clean-up goes on without it: %s: %s", type(error).__name__, error)
+            self.note_broken(error)
+
+    def note_broken(self, error: Exception) -> None:
+        self.is_desk_broken = True
+        log.error("the desk failed, clean-up goes on without it: %s: %s", type(error).__name__, error)
+
+    def hear_of_the_abandoned(self) -> None:
+        """Tell the desk what became of requests whose task was cancelled before the answer came."""
+        for event in self.maker.gateway.take_abandoned():
+            self.tell(event)
 
     def note_status(self, read: OrderStatusRead) -> None:
         if self._is_proof(read):
@@ -145,10 +175,13 @@ class _Witness:
         order = self.maker.desk.orders.get(read.cloid)
         if order is None or order.expires_at is None:
             return False
-        return read.requested_at.age_s(order.expires_at) > self.maker.config.rest_lag_s
+        # It expires so long after it was signed, which may have been a little after the desk decided it.
+        margin_s = self.maker.gateway.queue_max_s + self.maker.config.rest_lag_s
+        return read.requested_at.age_s(order.expires_at) > margin_s
 
     def may_live(self) -> list[CancelItem]:
         """Every order that is neither over nor past the moment at which it could still land."""
+        self.hear_of_the_abandoned()
         orders = self.maker.desk.orders
         found = [order for cloid in orders.cloids_that_may_live() if (order := orders.get(cloid)) is not None]
         if self.is_desk_broken:  # It cannot take note any more, so what the venue said about each counts.

@@ -1,4 +1,4 @@
-"""The tasks that keep the desk informed: feed sessions, tick, reconcile, heartbeat watchdog.
+"""The tasks that keep the desk informed: feed sessions, tick, heartbeat watchdog.
 
 A session is a cancel scope of its own: when it drops, goes silent or is refused it is torn down, and the next one
 subscribes from the declared set, is read up over REST, and only then quoting resumes (D9).
@@ -7,26 +7,19 @@ subscribes from the declared set, is read up over REST, and only then quoting re
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from random import Random
 
 import attrs
 import trio
 
-from mmtrio.client.account import AccountReader
 from mmtrio.client.connect import Connect, ConnectionKind, VenueAddress
-from mmtrio.client.errors import RequestFailed, SessionLost
+from mmtrio.client.errors import SessionLost
 from mmtrio.client.session import Session, SessionParams, Subscription, run_session
 from mmtrio.core.events import (
-    AccountRead,
-    FillsRead,
     Heard,
     Heartbeat,
-    QueryOrder,
-    ReadAccount,
-    ReadFailed,
-    ReadPurpose,
     SessionEnded,
     SessionLive,
     SessionName,
@@ -42,12 +35,6 @@ from mmtrio.wire.translation import Translator
 log = logging.getLogger("mmtrio.live.ws_state")
 
 HEARTBEAT_S = 0.5
-FILLS_OVERLAP_MS = 60_000
-"""Fills are read from this long before the newest one known: rows may arrive out of order, and dedupe is free."""
-
-ORDER_QUERIES_AT_ONCE = 4
-READING_WEIGHT = 82
-"""A whole reading of the account: fills, orders and budget at 20, balances at 2, and some rows of fills."""
 KINDS = {SessionName.ACCOUNT: ConnectionKind.ACCOUNT, SessionName.MARKET: ConnectionKind.MARKET}
 
 
@@ -143,67 +130,6 @@ async def watch_heartbeat(hub: Hub) -> None:
         if stalled_s > 1.0:
             log.warning("the event loop stood still for %.1f s", stalled_s)
         hub.deliver(Heartbeat())
-
-
-@attrs.define(eq=False)
-class AccountReading:
-    """Carries out the desk's wishes to read the account over REST. Whole readings one after another."""
-
-    reader: AccountReader
-    hub: Hub
-    started_ms: Callable[[], int]
-    """Venue time before which fills are of no interest on the first reading."""
-
-    async def run(self) -> None:
-        """Serve read requests until cancelled."""
-        readings_out, readings_in = trio.open_memory_channel[ReadAccount](1_000)
-        limiter = trio.CapacityLimiter(ORDER_QUERIES_AT_ONCE)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._read_accounts, readings_in, name="reconcile")
-            async for request in self.hub.read_requests:
-                if isinstance(request, QueryOrder):
-                    nursery.start_soon(self._query, request, limiter, name="reconcile/order")
-                else:
-                    readings_out.send_nowait(request)
-
-    async def _read_accounts(self, requests: trio.MemoryReceiveChannel[ReadAccount]) -> None:
-        async for request in requests:
-            await trio.sleep(request.after_s)
-            await self._wait_weight(request)
-            log.debug("reading the account: %s (%s)", request.purpose.value, request.cause)
-            try:
-                await self.read(request.purpose)
-            except RequestFailed as error:
-                self.hub.deliver(ReadFailed("account", str(error)))
-
-    async def _wait_weight(self, request: ReadAccount) -> None:
-        """Hold a reading back while the IP weight is used up: a refused one would help nobody."""
-        while (available := self.hub.desk.ip.available(self.hub.clock.now())) < READING_WEIGHT:
-            wait_s = max(0.1, self.hub.desk.ip.wait_s(self.hub.clock.now()))
-            log.warning("a reading waits %.1f s: %d of the IP weight is left (%s)", wait_s, available, request.cause)
-            await trio.sleep(wait_s)
-
-    async def read(self, purpose: ReadPurpose) -> None:
-        """One whole reading, part by part, each delivered as it comes.
-
-        Raises:
-            RequestFailed: a part did not come back, or made no sense.
-        """
-        requested_at = self.hub.clock.now()
-        since_ms = max(0, (self.hub.desk.newest_fill_ms or self.started_ms()) - FILLS_OVERLAP_MS)
-        fills: FillsRead = await self.reader.fills_since(since_ms, purpose)
-        self.hub.deliver(fills)
-        self.hub.deliver(await self.reader.open_orders(purpose))
-        self.hub.deliver(await self.reader.balances(purpose))
-        self.hub.deliver(await self.reader.budget(purpose))
-        self.hub.deliver(AccountRead(purpose, requested_at))
-
-    async def _query(self, request: QueryOrder, limiter: trio.CapacityLimiter) -> None:
-        async with limiter:
-            try:
-                self.hub.deliver(await self.reader.order_status(request.cloid))
-            except RequestFailed as error:
-                self.hub.deliver(ReadFailed("orderStatus", str(error), request.cloid))
 
 
 def start_feeds(nursery: trio.Nursery, feeds: Sequence[FeedSession], rng: Random) -> None:
