@@ -170,7 +170,11 @@ class OrderEvidence:
         if doubts.absent_at is None:
             doubts.absent_at = read.requested_at
             doubts.looked_at = at
-            doubts.is_explained = read.purpose in EXPLAINED_PURPOSES or order.is_unknown
+            doubts.is_explained = (
+                read.purpose in EXPLAINED_PURPOSES
+                or order.is_unknown
+                or order.is_cancel_requested  # A cancel of unknown outcome has no expiry: it may land at any time.
+            )
             self.registry.refresh(order, draft)
         elif not doubts.is_absent and read.requested_at.age_s(doubts.absent_at) >= self._times.rest_lag_s:
             doubts.is_absent = True

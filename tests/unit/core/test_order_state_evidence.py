@@ -227,6 +227,20 @@ def test_an_order_that_ended_while_nobody_listened_is_none(desk: OrderDesk, purp
     assert not desk.order(cloid).is_live
 
 
+def test_a_cancel_that_landed_long_after_it_was_given_up_explains_the_absence(desk: OrderDesk) -> None:
+    cloid = desk.resting(5)
+    desk.unknown(desk.send_cancel(cloid))
+    desk.now_s = 3.0
+    desk.status(cloid, "open", 100, oid=5)
+    assert desk.order(cloid).phase is OrderPhase.RESTING
+    for seconds in (10.0, 12.1):  # It lands, and the update is lost.
+        desk.now_s = seconds
+        desk.open_orders([])
+    desk.status(cloid, "canceled", 100, oid=5)
+    assert [note.status for note in desk.ended()] == ["canceled"]
+    assert desk.mismatches() == []
+
+
 def test_an_update_that_comes_after_all_explains_the_absence(desk: OrderDesk) -> None:
     cloid = absent_twice(desk)
     desk.update(cloid, "canceled", oid=5, size_lots=100)
