@@ -5,8 +5,16 @@ from __future__ import annotations
 
 import attrs
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from mmtrio.core.events import BatchNotSent, BatchUnknown, FillSource, Stopping
 from mmtrio.core.types import Cloid, Side
@@ -183,3 +191,10 @@ class DeskMachine(DeskWorld, RuleBasedStateMachine):
 
 TestDesk = DeskMachine.TestCase
 TestDesk.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.long
+def test_the_same_for_long() -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        DeskMachine, settings=settings(max_examples=2_000, stateful_step_count=80, deadline=None)
+    )
