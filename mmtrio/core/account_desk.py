@@ -8,13 +8,13 @@ two of its lines; replay, properties and simulation call exactly this.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
 
 from mmtrio.core.batch_emitter import BatchEmitter, MarketWanted
+from mmtrio.core.decision_draft import DecisionDraft
 from mmtrio.core.events import (
     AccountRead,
     BalancesRead,
@@ -25,7 +25,6 @@ from mmtrio.core.events import (
     BookRead,
     BudgetRead,
     CancelItem,
-    Command,
     Decision,
     Event,
     Fill,
@@ -35,7 +34,6 @@ from mmtrio.core.events import (
     Heartbeat,
     MidsRead,
     Mismatch,
-    Note,
     OpenOrdersRead,
     OrderStatusRead,
     OrderUpdated,
@@ -47,7 +45,6 @@ from mmtrio.core.events import (
     ReadPurpose,
     Reason,
     ReasonCode,
-    Remark,
     RestartSession,
     SessionEnded,
     SessionLive,
@@ -59,32 +56,24 @@ from mmtrio.core.events import (
     TouchChanged,
     Undecodable,
 )
+from mmtrio.core.holds import Holds
 from mmtrio.core.inventory import Inventory
 from mmtrio.core.liveness import Liveness, Phase
+from mmtrio.core.nonsense import Nonsense
 from mmtrio.core.order_differ import Difference
 from mmtrio.core.order_state import Changes, OrderState
+from mmtrio.core.pull_pace import PullPace
 from mmtrio.core.quoter import Quoter
 from mmtrio.core.rate_limit import AddressBudget, IpWeight
 from mmtrio.core.readings import Readings
 from mmtrio.core.stream_witness import StreamWitness
-from mmtrio.core.types import Coin, Instant, Side
+from mmtrio.core.types import Coin, Instant
 
-UNDECODABLE_TOLD_MAX = 20
-"""So many senseless frames get a line each; the rest are only counted."""
-
-
-@attrs.define
-class _Out:
-    """What one event has led to so far."""
-
-    commands: list[Command] = attrs.field(factory=list)
-    reasons: list[Reason] = attrs.field(factory=list)
-    notes: list[Note] = attrs.field(factory=list)
-    due: set[Coin] = attrs.field(factory=set)
-    """Markets to requote before the desk answers; read only by membership, so its order never shows."""
-
-    def remark(self, text: str, *, is_warning: bool = False) -> None:
-        self.notes.append(Remark(text, is_warning))
+CONFIRM_PAUSE_S = 10.0
+"""Between two readings that are to confirm one and the same difference."""
+_WITHDRAWN = (ReasonCode.PAUSED, ReasonCode.MARKET_SUSPENDED)
+"""Gates that take the orders away which rest already."""
+_MARKET_GATES = (ReasonCode.MARKET_SESSION_DOWN, ReasonCode.MARKET_SESSION_SILENT, ReasonCode.MARKET_DATA_MISSING)
 
 
 @attrs.define
@@ -112,21 +101,23 @@ class AccountDesk:
     volume_e8: int = attrs.field(default=0, init=False)
     requests_used_at_start: int | None = attrs.field(default=None, init=False)
     mismatches: list[Mismatch] = attrs.field(factory=list, init=False)
-    undecodable: Counter[str] = attrs.field(factory=Counter, init=False)
+    nonsense: Nonsense = attrs.field(factory=Nonsense, init=False)
     fills_read_until_ms: int = attrs.field(default=0, init=False)
     """Venue time of the newest fill that REST has shown: up to it none is missing, and the next reading of fills
     starts a little before. The stream's newest says nothing of the kind: there may be a gap before it."""
     standing_reasons: dict[Coin, tuple[Reason, ...]] = attrs.field(factory=dict, init=False)
     """For each market, why something wanted is not there, as of its last requote."""
     _batches: dict[int, Batch] = attrs.field(factory=dict, init=False)
-    _foreign_hold: dict[int, int] = attrs.field(factory=dict, init=False)
+    _holds: Holds = attrs.field(init=False, repr=False)
+    _pull_pace: PullPace = attrs.field(factory=PullPace, init=False)
     orders_at_venue: int = attrs.field(default=0, init=False)
     """Resting orders of the account, ours or not, when last read."""
     _last_at: Instant | None = attrs.field(default=None, init=False)
     _start_is_clean: bool = attrs.field(default=False, init=False)
-    _handlers: dict[type, Callable[[Any, Instant, _Out], None]] = attrs.field(init=False, repr=False)
+    _handlers: dict[type, Callable[[Any, Instant, DecisionDraft], None]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self._holds = Holds([quoter.market for quoter in self.quoters], self.orders, self.inventory)
         self._handlers = {
             Tick: self._on_tick,
             Heartbeat: self._on_heartbeat,
@@ -170,7 +161,7 @@ class AccountDesk:
 
         Never raises for what the world did; a failed assertion is a bug of ours and ends the process.
         """
-        out = _Out()
+        out = DecisionDraft()
         handler = self._handlers.get(type(event))
         assert handler is not None, f"unknown event: {event!r}"
         self._check_stall(at, out)
@@ -178,11 +169,11 @@ class AccountDesk:
         if out.due:
             self._requote([quoter for quoter in self.quoters if quoter.coin in out.due], at, out)
         self.mismatches.extend(note for note in out.notes if isinstance(note, Mismatch))
-        return Decision(tuple(out.commands), tuple(out.reasons), tuple(out.notes))
+        return out.finish()
 
     # The passing of time
 
-    def _check_stall(self, at: Instant, out: _Out) -> None:
+    def _check_stall(self, at: Instant, out: DecisionDraft) -> None:
         """After a standstill nothing we know is current: both sessions start over before anything is quoted."""
         last_at, self._last_at = self._last_at, at
         if last_at is None or at.age_s(last_at) <= self.stall_max_s:
@@ -194,7 +185,7 @@ class AccountDesk:
                 self.liveness.on_ended(session, at)
                 out.commands.append(RestartSession(session, cause))
 
-    def _on_tick(self, _: Tick, at: Instant, out: _Out) -> None:
+    def _on_tick(self, _: Tick, at: Instant, out: DecisionDraft) -> None:
         self.ticks += 1
         self.emitter.next_tick()
         self._on_heartbeat(Heartbeat(), at, out)
@@ -202,15 +193,16 @@ class AccountDesk:
             out.commands.extend(self.readings.reconcile(f"every {self.reconcile_every} ticks"))
         self._all_due(out)
 
-    def _on_heartbeat(self, _: Heartbeat, at: Instant, out: _Out) -> None:
+    def _on_heartbeat(self, _: Heartbeat, at: Instant, out: DecisionDraft) -> None:
         self._apply(self.orders.on_tick(at), at, out)
         self._check_stream(at, out)
-        if self.liveness.should_pull(at, [quoter.coin for quoter in self.quoters if quoter.needs_market_data]):
-            self._pull(at, out)
+        self._check_books(at, out)
+        self._confirm_balances(at, out)
+        self._pull_where_blind(at, out)
         for quoter in self.quoters:
             self._note_gate(quoter, self._gate(quoter, at), at, out)
 
-    def _check_stream(self, at: Instant, out: _Out) -> None:
+    def _check_stream(self, at: Instant, out: DecisionDraft) -> None:
         """End the account session if it owes us what it will not deliver."""
         overdue = self.witness.overdue_update(at)
         if overdue is not None:
@@ -221,65 +213,92 @@ class AccountDesk:
             out.notes.extend(unstreamed)
             self._restart_account("the venue has a fill that no userFills frame brought", out)
 
-    def _restart_account(self, cause: str, out: _Out) -> None:
+    def _restart_account(self, cause: str, out: DecisionDraft) -> None:
         self.witness.forget()
         out.commands.append(RestartSession(SessionName.ACCOUNT, cause))
 
-    def _pull(self, at: Instant, out: _Out) -> None:
+    def _check_books(self, at: Instant, out: DecisionDraft) -> None:
+        """End the market session if a book that some strategy needs has fallen silent on it."""
+        for quoter in self.quoters:
+            silence_s = self.liveness.silent_book_s(quoter.coin, at) if quoter.needs_market_data else None
+            if silence_s is not None:
+                cause = f"no book of {quoter.market.name} for {silence_s:.1f} s"
+                self.liveness.on_ended(SessionName.MARKET, at)
+                out.commands.append(RestartSession(SessionName.MARKET, cause))
+                return
+
+    def _confirm_balances(self, at: Instant, out: DecisionDraft) -> None:
+        """A difference was seen once: read again when REST has had time to follow, while nothing is under way."""
+        doubt_at, read_at = self.inventory.in_doubt_since, self.readings.done_at
+        if doubt_at is None or at.age_s(doubt_at) < self.readings.rest_lag_s or not self._is_quiet:
+            return
+        if read_at is None or read_at.mono_ns < doubt_at.mono_ns or at.age_s(read_at) >= CONFIRM_PAUSE_S:
+            out.commands.extend(self.readings.reconcile("a balance differs", ReadPurpose.CONFIRM))
+
+    @property
+    def _is_quiet(self) -> bool:
+        """No request is under way, and no order is in doubt: balances stand still."""
+        return self.orders.unknown_count == 0 and self.orders.in_flight_count == 0
+
+    def _pull_where_blind(self, at: Instant, out: DecisionDraft) -> None:
         """The feeds have been silent for long: take the orders away while we cannot see what happens to them."""
-        items = [
-            CancelItem(order.cloid, order.coin)
-            for quoter in self.quoters
-            for order in self.orders.live(quoter.coin)
-            if not order.is_busy
-        ]
+        items: list[CancelItem] = []
+        for quoter in self.quoters:
+            needed = (quoter.coin,) if quoter.needs_market_data else ()
+            if not self.liveness.should_pull(at, needed):
+                self._pull_pace.on_sight(quoter.coin)
+                continue
+            orders = [order for order in self.orders.live(quoter.coin) if not order.is_busy]
+            if orders and self._pull_pace.is_due(quoter.coin, at):
+                items += [CancelItem(order.cloid, order.coin) for order in orders]
         self._send_cancels(items, at, out)
 
-    def _send_cancels(self, items: Iterable[CancelItem], at: Instant, out: _Out) -> None:
+    def _send_cancels(self, items: Iterable[CancelItem], at: Instant, out: DecisionDraft) -> None:
         wanted = tuple(items)
         if wanted:
             self._submit(self.emitter.cancel_batches(wanted, at, self.address, self.ip), at, out)
 
     # Sessions
 
-    def _on_heard(self, event: Heard, at: Instant, out: _Out) -> None:
+    def _on_heard(self, event: Heard, at: Instant, out: DecisionDraft) -> None:
         self.liveness.heard(event.session, event.feed, at)
 
-    def _on_session_opened(self, event: SessionOpened, at: Instant, out: _Out) -> None:
+    def _on_session_opened(self, event: SessionOpened, at: Instant, out: DecisionDraft) -> None:
         self.liveness.on_opened(event.session, at)
 
-    def _on_session_live(self, event: SessionLive, at: Instant, out: _Out) -> None:
+    def _on_session_live(self, event: SessionLive, at: Instant, out: DecisionDraft) -> None:
         self.liveness.on_live(event.session, at)
         if event.session is SessionName.ACCOUNT:
+            self.witness.on_stream_live(at)
             out.commands.extend(self.readings.require(at, f"account session {event.number} is live"))
         else:
             self.liveness.on_caught_up(event.session, at)  # Market feeds carry whole states: nothing to catch up.
 
-    def _on_session_ended(self, event: SessionEnded, at: Instant, out: _Out) -> None:
+    def _on_session_ended(self, event: SessionEnded, at: Instant, out: DecisionDraft) -> None:
         self.liveness.on_ended(event.session, at)
-        out.remark(f"{event.session.value} session {event.number} ended: {event.cause}", is_warning=True)
+        name = f"{event.session.value} session"
+        topic = f"{name}: {event.cause}"
+        out.remark(f"{name} {event.number} ended: {event.cause}", is_warning=True, topic=topic)
         if event.session is SessionName.ACCOUNT:
             self.readings.on_stream_lost()
             self.witness.forget()
         self._all_due(out)  # Closes the gates, and says so.
 
-    def _on_undecodable(self, event: Undecodable, at: Instant, out: _Out) -> None:
-        self.undecodable[event.what] += 1
-        if self.undecodable.total() <= UNDECODABLE_TOLD_MAX:
-            out.remark(f"not understood ({event.what}): {event.excerpt}", is_warning=True)
+    def _on_undecodable(self, event: Undecodable, at: Instant, out: DecisionDraft) -> None:
+        out.notes.append(self.nonsense.note(event))
 
-    def _on_paused(self, event: Paused, at: Instant, out: _Out) -> None:
+    def _on_paused(self, event: Paused, at: Instant, out: DecisionDraft) -> None:
         self.is_paused = event.is_paused
         self._all_due(out)
 
-    def _on_stopping(self, event: Stopping, at: Instant, out: _Out) -> None:
+    def _on_stopping(self, event: Stopping, at: Instant, out: DecisionDraft) -> None:
         self.is_stopping = True
         out.remark(f"stopping: {event.cause}")
         self._all_due(out)
 
     # The account's stream
 
-    def _on_fill(self, fill: Fill, at: Instant, out: _Out) -> None:
+    def _on_fill(self, fill: Fill, at: Instant, out: DecisionDraft) -> None:
         if not self.readings.has_baseline:
             self.orders.mark_history((fill,))  # The balances to be read already contain it.
             return
@@ -302,73 +321,56 @@ class AccountDesk:
             self.volume_e8 += value_e8
             self.address.credit_volume(value_e8)
 
-    def _on_order_updated(self, event: OrderUpdated, at: Instant, out: _Out) -> None:
+    def _on_order_updated(self, event: OrderUpdated, at: Instant, out: DecisionDraft) -> None:
         self.witness.on_updated(event.cloid)
         self._apply(self.orders.on_order_update(event, at), at, out)
 
     # Readings over REST
 
-    def _on_open_orders(self, read: OpenOrdersRead, at: Instant, out: _Out) -> None:
+    def _on_open_orders(self, read: OpenOrdersRead, at: Instant, out: DecisionDraft) -> None:
         changes = self.orders.on_open_orders(read, at)
         self._start_is_clean = not changes.adopt_cancels
         self.orders_at_venue = len(read.orders)
-        self._foreign_hold = self._hold_of_foreign(read)
+        self._holds.on_open_orders(read)
         self._apply(changes, at, out)
 
-    def _hold_of_foreign(self, read: OpenOrdersRead) -> dict[int, int]:
-        """Units per token that orders which are not ours hold."""
-        hold: dict[int, int] = {}
-        markets = {quoter.coin: quoter.market for quoter in self.quoters}
-        for row in read.orders:
-            market = markets.get(row.coin)
-            if market is None or self.orders.cloids.is_ours(row.cloid):
-                continue
-            if row.side is Side.BUY:
-                amount = market.quote_amount(row.price_ticks, row.size_lots)
-            else:
-                amount = market.base_amount(row.size_lots)
-            hold[amount.token.index] = hold.get(amount.token.index, 0) + amount.units
-        return hold
-
-    def _on_balances(self, read: BalancesRead, at: Instant, out: _Out) -> None:
+    def _on_balances(self, read: BalancesRead, at: Instant, out: DecisionDraft) -> None:
         self.readings.on_balances(read)
         if not self.inventory.is_known:
             return
-        is_quiet = self.orders.unknown_count == 0 and self.orders.in_flight_count == 0
-        notes = self.inventory.observe(read, at, is_quiet=is_quiet)
+        notes = self.inventory.observe(read, at, is_quiet=self._is_quiet)
         out.notes.extend(notes)
         if any(isinstance(note, Mismatch) for note in notes):
             self._all_due(out)
-        elif self.inventory.wants_confirmation:
-            out.commands.extend(
-                self.readings.reconcile("a balance differs", ReadPurpose.CONFIRM, self.readings.rest_lag_s)
-            )
 
-    def _on_fills_read(self, read: FillsRead, at: Instant, out: _Out) -> None:
+    def _on_fills_read(self, read: FillsRead, at: Instant, out: DecisionDraft) -> None:
         for fill in read.fills:
             self._on_fill(fill, at, out)
             self.fills_read_until_ms = max(self.fills_read_until_ms, fill.time_ms)
 
-    def _on_order_status(self, read: OrderStatusRead, at: Instant, out: _Out) -> None:
+    def _on_order_status(self, read: OrderStatusRead, at: Instant, out: DecisionDraft) -> None:
         self._apply(self.orders.on_order_status(read, at), at, out)
 
-    def _on_budget(self, read: BudgetRead, at: Instant, out: _Out) -> None:
+    def _on_budget(self, read: BudgetRead, at: Instant, out: DecisionDraft) -> None:
         if self.requests_used_at_start is None:
             self.requests_used_at_start = read.requests_used
         in_flight = sum(len(batch.items) for batch in self._batches.values())
         out.notes.extend(self.address.observe(read, in_flight + self.orders.unknown_count, at))
 
-    def _on_account_read(self, read: AccountRead, at: Instant, out: _Out) -> None:
+    def _on_account_read(self, read: AccountRead, at: Instant, out: DecisionDraft) -> None:
         ends_catch_up = self.readings.on_done(read.purpose, read.requested_at, at)
         if not ends_catch_up:
             return
-        if not self.readings.has_baseline and not self._take_baseline(at, out):
+        is_start = not self.readings.has_baseline
+        if is_start and not self._take_baseline(at, out):
             return
         self.readings.on_caught_up()
         self.liveness.on_caught_up(SessionName.ACCOUNT, at)
+        if not is_start:  # REST lags: what happened just before the stream was live may show only now.
+            out.commands.extend(self.readings.look_again())
         self._all_due(out)
 
-    def _take_baseline(self, at: Instant, out: _Out) -> bool:
+    def _take_baseline(self, at: Instant, out: DecisionDraft) -> bool:
         """Accept the balances as the start of all accounting, if nothing can be moving them."""
         balances = self.readings.baseline()
         if not self._start_is_clean:
@@ -381,52 +383,56 @@ class AccountDesk:
         self.readings.on_baseline()
         return True
 
-    def _on_read_failed(self, event: ReadFailed, at: Instant, out: _Out) -> None:
+    def _on_read_failed(self, event: ReadFailed, at: Instant, out: DecisionDraft) -> None:
         if event.cloid is None:  # An order that stays unknown is asked about again, without a line each time.
-            out.remark(f"reading the {event.what} failed: {event.cause}", is_warning=True)
+            text = f"reading the {event.what} failed: {event.cause}"
+            out.remark(text, is_warning=True, topic=text)
             out.commands.extend(self.readings.on_failed(event.cause))
 
     # The market's feeds
 
-    def _on_book(self, book: BookRead, at: Instant, out: _Out) -> None:
+    def _on_book(self, book: BookRead, at: Instant, out: DecisionDraft) -> None:
         for quoter in self.quoters:
             if quoter.coin == book.coin:
                 quoter.on_book(book)
 
-    def _on_touch(self, touch: TouchChanged, at: Instant, out: _Out) -> None:
+    def _on_touch(self, touch: TouchChanged, at: Instant, out: DecisionDraft) -> None:
         for quoter in self.quoters:
             if quoter.coin == touch.coin:
                 quoter.on_touch(touch)
 
-    def _on_nothing(self, event: object, at: Instant, out: _Out) -> None:
+    def _on_nothing(self, event: object, at: Instant, out: DecisionDraft) -> None:
         """Recorded, not acted upon."""
 
     # What became of our requests
 
-    def _on_batch_done(self, event: BatchDone, at: Instant, out: _Out) -> None:
+    def _on_batch_done(self, event: BatchDone, at: Instant, out: DecisionDraft) -> None:
         batch = self._batches.pop(event.batch_id)
         changes = self.orders.on_batch_done(event, at)
         self.address.settle(event.outcomes, at)
         markets = {quoter.coin: quoter.market for quoter in self.quoters}
         out.notes.extend(self.emitter.on_outcomes(batch, event.outcomes, at, markets))
+        sent_at = at.plus_s(-event.took_s)
         for outcome in event.outcomes:
             if outcome.kind is OutcomeKind.RESTING and self.orders.is_unseen(outcome.cloid):
-                self.witness.on_accepted(outcome.cloid, at)
+                self.witness.on_accepted(outcome.cloid, sent_at, at)
         self._apply(changes, at, out)
 
-    def _on_batch_unknown(self, event: BatchUnknown, at: Instant, out: _Out) -> None:
+    def _on_batch_unknown(self, event: BatchUnknown, at: Instant, out: DecisionDraft) -> None:
         self.address.doubt(len(self._batches.pop(event.batch_id).items), at)
-        out.remark(f"batch {event.batch_id}: outcome unknown: {event.cause}", is_warning=True)
+        topic = f"outcome unknown: {event.cause}"
+        out.remark(f"batch {event.batch_id}: {topic}", is_warning=True, topic=topic)
         self._apply(self.orders.on_batch_unknown(event, at), at, out)
 
-    def _on_batch_not_sent(self, event: BatchNotSent, at: Instant, out: _Out) -> None:
+    def _on_batch_not_sent(self, event: BatchNotSent, at: Instant, out: DecisionDraft) -> None:
         self.address.refund(len(self._batches.pop(event.batch_id).items))
-        out.remark(f"batch {event.batch_id} was not sent: {event.cause}", is_warning=True)
+        topic = f"was not sent: {event.cause}"
+        out.remark(f"batch {event.batch_id} {topic}", is_warning=True, topic=topic)
         self._apply(self.orders.on_batch_not_sent(event, at), at, out, requote=False)  # The next tick tries again.
 
     # Deciding
 
-    def _apply(self, changes: Changes, at: Instant, out: _Out, *, requote: bool = True) -> None:
+    def _apply(self, changes: Changes, at: Instant, out: DecisionDraft, *, requote: bool = True) -> None:
         """Carry out what a change of the orders asks for."""
         out.notes.extend(changes.notes)
         out.commands.extend(QueryOrder(cloid) for cloid in changes.queries)
@@ -436,7 +442,7 @@ class AccountDesk:
         if requote:
             out.due.update(changes.touched)
 
-    def _all_due(self, out: _Out) -> None:
+    def _all_due(self, out: DecisionDraft) -> None:
         out.due.update(quoter.coin for quoter in self.quoters)
 
     def _gate(self, quoter: Quoter, at: Instant) -> Reason | None:
@@ -450,21 +456,25 @@ class AccountDesk:
             return blocked
         if not self.inventory.is_known:
             return Reason(ReasonCode.BALANCES_UNKNOWN, quoter.coin)
-        return None
+        return quoter.suspended
 
-    def _note_gate(self, quoter: Quoter, reason: Reason | None, at: Instant, out: _Out) -> None:
-        note = quoter.note_gate(reason, self.liveness.silence_s(SessionName.ACCOUNT, at), at)
+    def _note_gate(self, quoter: Quoter, reason: Reason | None, at: Instant, out: DecisionDraft) -> None:
+        is_market = reason is not None and reason.code in _MARKET_GATES
+        silence_s = self.liveness.silence_s(SessionName.MARKET if is_market else SessionName.ACCOUNT, at)
+        note = quoter.note_gate(reason, silence_s, at)
         if note is not None:
             out.notes.append(note)
 
-    def _requote(self, quoters: Sequence[Quoter], at: Instant, out: _Out) -> None:
+    def _requote(self, quoters: Sequence[Quoter], at: Instant, out: DecisionDraft) -> None:
         wanted: list[MarketWanted] = []
         for quoter in quoters:
             reason = self._gate(quoter, at)
             self._note_gate(quoter, reason, at, out)
             if reason is None:
                 difference = self._difference(quoter, at)
-            elif reason.code is ReasonCode.PAUSED:
+                if quoter.suspended is not None:  # Only just: its strategy has failed.
+                    self._note_gate(quoter, quoter.suspended, at, out)
+            elif reason.code in _WITHDRAWN:
                 difference = quoter.withdrawal(self.orders.live(quoter.coin), reason)
             else:
                 difference = Difference((), (), (), (reason,))
@@ -473,7 +483,7 @@ class AccountDesk:
             if difference.cancels or difference.modifies or difference.places:
                 wanted.append(MarketWanted(quoter.market, difference, self.orders.live(quoter.coin)))
         if wanted:
-            plan = self.emitter.plan(wanted, free=self._free_units(), address=self.address, ip=self.ip, at=at)
+            plan = self.emitter.plan(wanted, free=self._holds.free_units(), address=self.address, ip=self.ip, at=at)
             self._hold_reasons(plan.reasons)
             out.reasons.extend(plan.reasons)
             self._submit(plan.batches, at, out)
@@ -488,23 +498,7 @@ class AccountDesk:
             for coin in coins:
                 self.standing_reasons[coin] = (*self.standing_reasons.get(coin, ()), reason)
 
-    def _free_units(self) -> dict[int, int]:
-        """By token: what is owned, less the worst case of all that rests, flies or is unknown, ours or not."""
-        free: dict[int, int] = {}
-        for quoter in self.quoters:
-            market = quoter.market
-            if market.base is not None:
-                committed = market.base_amount(self.orders.committed_base_lots(quoter.coin))
-                self._commit(free, market.base.index, committed.units)
-            self._commit(free, market.quote.index, self.orders.committed_quote(quoter.coin).units)
-        return free
-
-    def _commit(self, free: dict[int, int], token: int, units: int) -> None:
-        if token not in free:
-            free[token] = self.inventory.total(token) - self._foreign_hold.get(token, 0)
-        free[token] -= units
-
-    def _submit(self, batches: Iterable[Batch], at: Instant, out: _Out) -> None:
+    def _submit(self, batches: Iterable[Batch], at: Instant, out: DecisionDraft) -> None:
         """Register every order as pending before its batch can leave."""
         for batch in batches:
             self.orders.register(batch, at)

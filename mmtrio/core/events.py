@@ -627,6 +627,8 @@ class Remark:
 
     text: str
     is_warning: bool = False
+    topic: str = ""
+    """What repeats itself under one topic is told once and then counted, so that an outage fills no disk."""
 
 
 Note = OrderEnded | FillBooked | Mismatch | QuotingStopped | QuotingResumed | Remark

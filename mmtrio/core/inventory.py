@@ -111,6 +111,15 @@ class Inventory:
         """The venue has shown another balance than ours; a second read is to confirm or disperse it."""
         return bool(self._drifts)
 
+    @property
+    def in_doubt_since(self) -> Instant | None:
+        """When the oldest difference was first seen that waits for its second witness; None without one."""
+        return min((drift.seen_at for drift in self._drifts.values()), default=None)
+
+    def market_of(self, coin: Coin) -> Market | None:
+        """The market of that name, traded by us or only known; None for one never heard of."""
+        return self._markets.get(coin)
+
     def total(self, token_index: int) -> int:
         """Units of a token that the account owns, holds included. 0 for a token it has never had."""
         return self._totals.get(token_index, 0)

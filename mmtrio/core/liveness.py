@@ -165,6 +165,18 @@ class Liveness:
             max(market.blind_s(at), self._book_age_s(coin, at)) >= pull_after_s for coin in coins_needing_data
         )
 
+    def silent_book_s(self, coin: Coin, at: Instant) -> float | None:
+        """How long a live market session has brought no book of this market, where that is longer than it may be.
+
+        Books have a cadence, changed or not (protocol 3.1): one that stays away is dead, whatever else arrives.
+        """
+        state = self._sessions[SessionName.MARKET]
+        if state.phase is not Phase.LIVE or state.opened_at is None:
+            return None
+        heard_at = self._feeds.get(_book_feed(coin), state.opened_at)
+        silence_s = min(at.age_s(heard_at), at.age_s(state.opened_at))
+        return silence_s if silence_s >= self.params.silence_max_s else None
+
     def _account_reason(self, coin: Coin, at: Instant) -> Reason | None:
         state = self._sessions[SessionName.ACCOUNT]
         if not state.has_been_live:

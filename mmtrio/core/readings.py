@@ -99,6 +99,11 @@ class Readings:
         self.in_flight = self._catch_up_purpose
         return (ReadAccount(self.in_flight, cause, self.rest_lag_s),)
 
+    def look_again(self) -> tuple[ReadAccount, ...]:
+        """Caught up; but a reading may miss what happened just before it (D4), and what came before the stream is
+        explained by that. So it is read once more before any reconciliation judges."""
+        return self.reconcile("once more, now that REST has followed", ReadPurpose.CATCH_UP, self.rest_lag_s)
+
     def on_failed(self, cause: str) -> tuple[ReadAccount, ...]:
         """A reading did not come back: repeat it while it is needed, with a growing pause."""
         self.in_flight = None

@@ -14,13 +14,23 @@ class StreamWitness:
     """Deadlines for what the stream owes us. Forgotten when the stream is replaced: catch-up explains the rest."""
 
     update_wait_s: float = 5.0
-    fill_wait_s: float = 2.0
+    fill_wait_s: float = 5.0
+    """As long as a pong may take: a stream that lags more than that ends by itself."""
+    _live_since: Instant | None = attrs.field(default=None, init=False)
     _owed_updates: dict[Cloid, Instant] = attrs.field(factory=dict, init=False)
     _owed_fills: dict[FillKey, tuple[Fill, Instant]] = attrs.field(factory=dict, init=False)
 
-    def on_accepted(self, cloid: Cloid, at: Instant) -> None:
-        """The venue's reply says the order rests: its update is due."""
-        self._owed_updates.setdefault(cloid, at.plus_s(self.update_wait_s))
+    def on_stream_live(self, at: Instant) -> None:
+        """All feeds are acknowledged: what happens from now on must be on them."""
+        self._live_since = at
+
+    def on_accepted(self, cloid: Cloid, sent_at: Instant, at: Instant) -> None:
+        """The venue's reply says the order rests: its update is due, if the stream was there when it was sent.
+
+        A stream that opened later owes nothing: `orderUpdates` has no snapshot.
+        """
+        if self._live_since is not None and sent_at.mono_ns >= self._live_since.mono_ns:
+            self._owed_updates.setdefault(cloid, at.plus_s(self.update_wait_s))
 
     def on_updated(self, cloid: Cloid | None) -> None:
         if cloid is not None:
@@ -40,6 +50,7 @@ class StreamWitness:
 
     def forget(self) -> None:
         """The stream ended: what it owed, the catch-up of its successor will find."""
+        self._live_since = None
         self._owed_updates.clear()
         self._owed_fills.clear()
 

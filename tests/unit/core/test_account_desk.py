@@ -234,7 +234,10 @@ def test_a_fill_that_only_a_reconciliation_finds_is_booked_and_counted_as_a_mism
     found = fill(Side.SELL, cloid=ask.cloid, price_ticks=ask.price_ticks, size_lots=50, source=FillSource.RECONCILE)
     booked = on_bench.tell(found)
     assert any(isinstance(note, FillBooked) for note in booked.notes)
-    on_bench.now_s = 2.0
+    on_bench.now_s = 4.9
+    on_bench.tell(Heard(SessionName.ACCOUNT, "pong"))
+    assert not on_bench.tell(Heartbeat()).notes
+    on_bench.now_s = 5.0
     on_bench.tell(Heard(SessionName.ACCOUNT, "pong"))
     late = on_bench.tell(Heartbeat())
     assert [note.kind for note in late.notes if isinstance(note, Mismatch)] == [MismatchKind.FILL_NOT_STREAMED]
@@ -304,6 +307,10 @@ def test_a_strategy_that_raises_suspends_its_market_alone_and_has_its_orders_wit
     moody.is_angry = True
     decision = on_bench.tell(Tick())
     assert {item.cloid for batch in batches(decision, BatchKind.CANCEL) for item in batch.items} == mine
+    (stopped,) = (note for note in decision.notes if isinstance(note, QuotingStopped))
+    assert (stopped.coin, stopped.reason.code) == (hype.coin, ReasonCode.MARKET_SUSPENDED)
+    assert "RuntimeError: no more" in stopped.reason.detail
+    assert not any(isinstance(note, QuotingStopped) for note in on_bench.tell(Tick()).notes)
     reasons = on_bench.desk.standing_reasons
     assert [reason.code for reason in reasons[hype.coin]] == [ReasonCode.MARKET_SUSPENDED]
     assert ReasonCode.MARKET_SUSPENDED not in [reason.code for reason in reasons[purr.coin]]
