@@ -23,10 +23,12 @@ import trio
 from mmtrio.client.account import AccountReader
 from mmtrio.client.connect import Connect, VenueAddress, open_tcp
 from mmtrio.client.rest import RestClient, open_rest
+from mmtrio.client.session import SessionParams
 from mmtrio.client.signer import NonceSource, Signer
 from mmtrio.core.account_desk import AccountDesk
 from mmtrio.core.events import SessionName
 from mmtrio.core.market import Market
+from mmtrio.core.rate_limit import info_weight
 from mmtrio.live.account_reading import AccountReading
 from mmtrio.live.clocks import Clock, open_randomness
 from mmtrio.live.config import MakerConfig, Network
@@ -62,6 +64,9 @@ from mmtrio.wire.markets import MarketCatalog
 from mmtrio.wire.translation import Translator
 
 log = logging.getLogger("mmtrio.live.app")
+
+STARTUP_WEIGHT = sum(map(info_weight, ("spotMeta", "meta", "perpDexs", "exchangeStatus", "userRole")))
+"""IP weight of what is read before there is a desk to count it."""
 
 
 @attrs.define(eq=False)
@@ -104,19 +109,19 @@ class MarketMaker:
         """Wait until somebody has asked to stop."""
         await self._stop.wait()
 
-    async def wait_live(self, timeout_s: float) -> None:
+    async def wait_live(self, deadline_s: float) -> None:
         """Wait until the account session is live and caught up.
 
         Raises:
-            VenueUnreachable: it was not within `timeout_s`; the text holds the last cause.
+            VenueUnreachable: it was not by `deadline_s`, on Trio's clock; the text holds the last cause.
         """
-        with trio.move_on_after(timeout_s):
+        with trio.move_on_at(deadline_s):
             await self.hub.is_live.wait()
             self.live_at_s = trio.current_time()
             return
         causes = "; ".join(f"{feed.name.value} session: {feed.last_cause}" for feed in self.feeds if feed.last_cause)
         raise VenueUnreachable(
-            f"{self.venue.url} did not let us start within {timeout_s:.0f} s "
+            f"{self.venue.url} did not let us start within {self.config.startup_timeout_s:.0f} s "
             f"({causes or 'no session ended, but no reading of the account could be believed'}). "
             f"Raise --startup-timeout if the venue is slow."
         )
@@ -159,8 +164,9 @@ async def open_market_maker(
             instance=config.account.instance,
         ):
             async with open_rest(connect, venue, timeout_s=config.request_timeout_s) as rest:
-                maker = await _prepare(config, venue, trader, connect, rest, clock, observers)
-                async with _running(maker, rng):
+                deadline_s = trio.current_time() + config.startup_timeout_s
+                maker = await _prepare(config, venue, trader, connect, rest, clock, observers, deadline_s)
+                async with _running(maker, rng, deadline_s):
                     yield maker
     except BaseExceptionGroup as group:
         _raise_only_member(group)
@@ -184,9 +190,9 @@ async def _prepare(
     rest: RestClient,
     clock: Clock,
     observers: Sequence[Observer],
+    deadline_s: float,
 ) -> MarketMaker:
     """Everything before the first session: metadata, markets, strategies, the desk."""
-    deadline_s = trio.current_time() + config.startup_timeout_s
     catalog = await read_catalog(rest, deadline_s)
     if config.network is not Network.LOCAL:
         trader = attrs.evolve(trader, account=await check_agent(rest, trader, config.account, deadline_s))
@@ -194,11 +200,12 @@ async def _prepare(
     quoters = [quoter_of(wanted, market) for wanted, market in zip(config.markets, markets, strict=True)]
     at = clock.now()
     venue_time = await _read_venue_time(rest, clock, deadline_s)
-    desk = build_desk(config, trader.account, markets, quoters, at)
+    desk = build_desk(config, trader.account, markets, quoters, at, known_markets=catalog.markets)
+    desk.ip.charge(STARTUP_WEIGHT, at)
     by_coin = {market.coin: market for market in markets}
     hub = Hub(desk, clock, venue_time, Narrator(by_coin, catalog.tokens), observers)
     signer = Signer(trader.key, is_mainnet=config.network is Network.MAINNET)
-    translator = Translator(catalog, trader.account)
+    translator = Translator(catalog, trader.account, mids_of=[market.coin for market in markets])
     reader = AccountReader(
         rest,
         trader.account,
@@ -212,7 +219,12 @@ async def _prepare(
         SessionName.ACCOUNT: account_subscriptions(trader.account, has_perps=False),
         SessionName.MARKET: market_subscriptions([market.coin for market in markets]),
     }
-    feeds = tuple(FeedSession(name, subscriptions[name], connect, venue, translator, hub) for name in SessionName)
+    params = SessionParams(
+        silence_max_s=config.liveness.silence_max_s, probe_interval_s=config.liveness.probe_interval_s
+    )
+    feeds = tuple(
+        FeedSession(name, subscriptions[name], connect, venue, translator, hub, params) for name in SessionName
+    )
     started_ms = venue_time.now_ms(at)
     maker = MarketMaker(
         config=config,
@@ -242,7 +254,7 @@ async def _read_venue_time(rest: RestClient, clock: Clock, deadline_s: float) ->
 
 
 @asynccontextmanager
-async def _running(maker: MarketMaker, rng: Random) -> AsyncIterator[None]:
+async def _running(maker: MarketMaker, rng: Random, deadline_s: float) -> AsyncIterator[None]:
     """All tasks of a running maker, inside the order guard.
 
     The feeds go on during clean-up, so the desk sees its own orders end; where they died, clean-up asks over REST.
@@ -252,10 +264,10 @@ async def _running(maker: MarketMaker, rng: Random) -> AsyncIterator[None]:
         try:
             nursery.start_soon(maker.gateway.run, name="gateway")
             nursery.start_soon(maker.reading.run, name="account reading")
-            start_feeds(nursery, maker.feeds, rng)
-            await maker.wait_live(config.startup_timeout_s)
-            nursery.start_soon(tick_forever, maker.hub, config.interval_s, name="tick")
             nursery.start_soon(watch_heartbeat, maker.hub, name="watchdog")
+            start_feeds(nursery, maker.feeds, rng)
+            await maker.wait_live(deadline_s)
+            nursery.start_soon(tick_forever, maker.hub, config.interval_s, name="tick")
             nursery.start_soon(partial(tell_utilisation, maker.hub), name="utilisation")
             yield
         finally:

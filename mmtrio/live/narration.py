@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from mmtrio.core.events import (
     Batch,
@@ -19,13 +20,18 @@ from mmtrio.core.events import (
     PlaceItem,
     QuotingResumed,
     QuotingStopped,
+    ReasonCode,
     Remark,
 )
 from mmtrio.core.market import Market
-from mmtrio.core.types import Coin, Instant, Token
+from mmtrio.core.types import Cloid, Coin, Instant, Token
+from mmtrio.live.repeats import Repeats, with_left_out
 from mmtrio.wire.decimals import wire_text
 
 log = logging.getLogger("mmtrio.desk")
+
+REFUSALS_APART_MAX = 5
+"""Of more refusals in one batch, those that differ in numbers alone share a line."""
 
 
 class Narrator:
@@ -34,18 +40,22 @@ class Narrator:
     def __init__(self, markets: Mapping[Coin, Market], tokens: Mapping[int, Token]) -> None:
         self._markets = markets
         self._tokens = tokens
+        self._repeats = Repeats()
 
     def tell(self, note: Note, at: Instant) -> None:
-        """One log line for one note."""
+        """One log line for one note; of lines that repeat themselves, one a minute."""
         match note:
             case FillBooked():
                 log.info("%s", self._fill(note))
             case OrderEnded():
-                log.info("%s", self._ended(note))
+                # One that the venue never had is told with its batch.
+                log.log(logging.DEBUG if _never_was(note) else logging.INFO, "%s", self._ended(note))
             case Mismatch():
                 log.warning("mismatch: %s: %s coin=%s", note.kind.value, note.detail, self._name(note.coin))
             case QuotingStopped():
-                log.warning(
+                is_asked_for = note.reason.code is ReasonCode.STOPPING
+                log.log(
+                    logging.INFO if is_asked_for else logging.WARNING,
                     "quoting stopped: %s %s coin=%s silence_s=%.1f",
                     note.reason.code.value,
                     note.reason.detail,
@@ -55,10 +65,15 @@ class Narrator:
             case QuotingResumed():
                 log.info("quoting resumed coin=%s stopped_s=%.1f", self._name(note.coin), note.stopped_s)
             case Remark():
-                log.log(logging.WARNING if note.is_warning else logging.INFO, "%s", note.text)
+                self._remark(note, at)
+
+    def _remark(self, note: Remark, at: Instant) -> None:
+        left_out = self._repeats.admit(note.topic, at) if note.topic else 0
+        level = logging.WARNING if note.is_warning else logging.INFO
+        log.log(logging.DEBUG if left_out is None else level, "%s", with_left_out(note.text, left_out or 0))
 
     def tell_batch(self, batch: Batch, done: BatchDone) -> None:
-        """A line for the batch, one for each of its refusals, and at DEBUG one for each order."""
+        """A line for the batch, one for each kind of refusal in it, and at DEBUG one for each order."""
         refused = [outcome for outcome in done.outcomes if outcome.kind is OutcomeKind.REFUSED]
         log.info(
             "%s batch=%d items=%d refused=%d took_ms=%.0f",
@@ -68,8 +83,8 @@ class Narrator:
             len(refused),
             done.took_s * 1e3,
         )
-        for outcome in refused:
-            log.info("refused batch=%d cloid=%s: %s", batch.id, outcome.cloid, outcome.text)
+        for text, cloids in _by_text(refused).items():
+            log.info("refused batch=%d items=%d cloid=%s%s: %s", batch.id, len(cloids), cloids[0], _more(cloids), text)
         if log.isEnabledFor(logging.DEBUG) and batch.kind is not BatchKind.CANCEL:
             for item, outcome in zip(batch.items, done.outcomes, strict=True):
                 order = item.order if isinstance(item, ModifyItem) else item
@@ -110,6 +125,23 @@ class Narrator:
             return "-"
         market = self._markets.get(coin)
         return market.name if market else coin
+
+
+def _never_was(note: OrderEnded) -> bool:
+    return note.oid is None and note.status.startswith(("refused", "not sent"))
+
+
+def _by_text(refused: Sequence[ItemOutcome]) -> dict[str, list[Cloid]]:
+    """The venue's words, without the numbers that differ from item to item, and whom they are about."""
+    cloids: dict[str, list[Cloid]] = {}
+    for outcome in refused:
+        text = re.sub(r"\d+", "#", outcome.text) if len(refused) > REFUSALS_APART_MAX else outcome.text
+        cloids.setdefault(text, []).append(outcome.cloid)
+    return cloids
+
+
+def _more(cloids: Sequence[Cloid]) -> str:
+    return "" if len(cloids) == 1 else f"..{cloids[-1]}"
 
 
 def _price(market: Market, price_ticks: int) -> str:

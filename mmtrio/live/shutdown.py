@@ -71,6 +71,8 @@ async def shut_down(maker: MarketMaker) -> RunReport | None:
                     witness.note_broken(error)
         with trio.move_on_after(FACTS_MAX_S):
             facts = await read_facts(maker, reader)
+    if nonsense := maker.desk.nonsense.summary:
+        log.warning("the venue sent what was not understood: %s", nonsense)
     return report_of(maker, facts, attrs.evolve(ending, is_desk_broken=witness.is_desk_broken))
 
 

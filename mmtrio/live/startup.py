@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from mmtrio.client.connect import VenueAddress, VenueAddressError
-from mmtrio.client.errors import OutcomeUnknown, RequestFailed, RequestNotSent
+from mmtrio.client.errors import RequestFailed, RequestRefused
 from mmtrio.client.keys import KeyRefused, SecretKey, development_account, load_key
 from mmtrio.client.rest import RestClient
 from mmtrio.core.account_desk import AccountDesk
@@ -27,7 +27,6 @@ from mmtrio.core.quoter import Quoter
 from mmtrio.core.rate_limit import AddressBudget, IpWeight
 from mmtrio.core.readings import Readings
 from mmtrio.core.strategies.hip2 import Hip2
-from mmtrio.core.stream_witness import StreamWitness
 from mmtrio.core.types import Address, Amount, CloidSource, Coin, Instant, Token, instance_tag
 from mmtrio.live.config import AccountConfig, MakerConfig, MarketConfig, Network
 from mmtrio.live.errors import ConfigurationError, VenueUnreachable
@@ -94,7 +93,7 @@ def trader_of(account: AccountConfig, network: Network) -> Trader:
 
 
 async def reach(rest: RestClient, request: dict[str, Any], deadline_s: float) -> Any:
-    """One read at start-up, repeated while the venue cannot be reached at all, until `deadline_s` (Trio's clock).
+    """One read at start-up, repeated while the venue cannot be reached or is too busy, until `deadline_s`.
 
     Raises:
         VenueUnreachable: with the cause of the last try.
@@ -103,7 +102,11 @@ async def reach(rest: RestClient, request: dict[str, Any], deadline_s: float) ->
     while True:
         try:
             return await rest.info(request)
-        except (RequestNotSent, OutcomeUnknown) as error:
+        except RequestFailed as error:
+            if isinstance(error, RequestRefused) and not error.is_too_many_requests:
+                raise VenueUnreachable(
+                    f"{rest.venue.url} refused {request['type']}: {error}. Is the base URL that of a Hyperliquid API?"
+                ) from None
             if trio.current_time() + RETRY_S >= deadline_s:
                 raise VenueUnreachable(
                     f"the venue at {rest.venue.url} cannot be reached: {error}. Is it running, and is the base URL "
@@ -113,10 +116,6 @@ async def reach(rest: RestClient, request: dict[str, Any], deadline_s: float) ->
                 left_s = deadline_s - trio.current_time()
                 log.warning("%s cannot be reached (%s); trying for %.0f s more", rest.venue.url, error, left_s)
                 told = True
-        except RequestFailed as error:
-            raise VenueUnreachable(
-                f"{rest.venue.url} refused {request['type']}: {error}. Is the base URL that of a Hyperliquid API?"
-            ) from None
         await trio.sleep(RETRY_S)
 
 
@@ -206,9 +205,18 @@ def _amount(token: Token, value: Decimal | None) -> Amount | None:
 
 
 def build_desk(
-    config: MakerConfig, account: Address, markets: Sequence[Market], quoters: Sequence[Quoter], at: Instant
+    config: MakerConfig,
+    account: Address,
+    markets: Sequence[Market],
+    quoters: Sequence[Quoter],
+    at: Instant,
+    *,
+    known_markets: Sequence[Market] = (),
 ) -> AccountDesk:
-    """Wire the parts of the desk together, top to bottom."""
+    """Wire the parts of the desk together, top to bottom.
+
+    `known_markets` are all of the venue's: what the account's owner does there by hand moves the same balances.
+    """
     instance = instance_tag(config.network.value, account, config.account.instance)
     cloids = CloidSource(instance, run_ms=at.wall_ms)
     caps: dict[Coin, AllocationCaps] = {
@@ -217,13 +225,12 @@ def build_desk(
     return AccountDesk(
         quoters=tuple(quoters),
         orders=OrderState(cloids, markets, rest_lag_s=config.rest_lag_s),
-        inventory=Inventory(markets, caps, rest_lag_s=config.rest_lag_s),
+        inventory=Inventory(markets, caps, other_markets=known_markets, rest_lag_s=config.rest_lag_s),
         emitter=BatchEmitter(config.emitter, cloids),
         address=AddressBudget(config.budget),
         ip=IpWeight(config.budget),
         liveness=Liveness(config.liveness),
         readings=Readings(config.rest_lag_s),
-        witness=StreamWitness(fill_wait_s=config.rest_lag_s),
         reconcile_every=config.reconcile_every,
         stall_max_s=config.liveness.silence_max_s,
     )

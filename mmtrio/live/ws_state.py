@@ -28,6 +28,7 @@ from mmtrio.core.events import (
 )
 from mmtrio.core.types import Address, Coin
 from mmtrio.live.hub import Hub
+from mmtrio.live.repeats import Repeats, with_left_out
 from mmtrio.live.supervision import Backoff, ConnectBudget, keep_session
 from mmtrio.wire.messages import Message
 from mmtrio.wire.translation import Translator
@@ -111,24 +112,33 @@ class FeedSession:
 async def tick_forever(hub: Hub, interval_s: float) -> None:
     """A Tick every `interval_s`. One that is late is followed by the next at once; none is skipped silently."""
     due_s = trio.current_time()
+    repeats = Repeats()
     while True:
         hub.deliver(Tick())
         due_s += interval_s
         late_s = trio.current_time() - due_s
         if late_s > 0:
-            log.warning("slow tick: the next was due %.2f s ago (interval_s=%.2f) and follows", late_s, interval_s)
+            text = f"slow tick: the next was due {late_s:.2f} s ago (interval_s={interval_s:.2f}) and follows"
+            _warn(repeats, text, hub)
             due_s = trio.current_time()
         await trio.sleep_until(due_s)
 
 
+def _warn(repeats: Repeats, text: str, hub: Hub) -> None:
+    """A line that a slow machine would write all day long."""
+    left_out = repeats.admit("", hub.clock.now())
+    log.log(logging.DEBUG if left_out is None else logging.WARNING, "%s", with_left_out(text, left_out or 0))
+
+
 async def watch_heartbeat(hub: Hub) -> None:
     """Deadlines are looked at twice a second, whatever the tick interval; a stall of the process is told."""
+    repeats = Repeats()
     while True:
         began_s = trio.current_time()
         await trio.sleep(HEARTBEAT_S)
         stalled_s = trio.current_time() - began_s - HEARTBEAT_S
         if stalled_s > 1.0:
-            log.warning("the event loop stood still for %.1f s", stalled_s)
+            _warn(repeats, f"the event loop stood still for {stalled_s:.1f} s", hub)
         hub.deliver(Heartbeat())
 
 
