@@ -54,6 +54,43 @@ def test_no_level_is_on_both_sides_and_every_bid_is_below_every_ask(case):
     assert all(level < ladder.boundary for level in bids)
 
 
+def walked(case: tuple[PricingGrid, int, Amount, Amount, int | None]) -> list[DesiredOrder]:
+    """The ladder as one would lay it by hand, level by level."""
+    grid, lots, base, quote, active_levels = case
+    venue, owned_lots, left = grid.market, grid.market.lots_in(base), quote
+    reach = grid.n_levels if active_levels is None else active_levels
+    asks, bids = [], []
+    level = grid.n_levels
+    while level > 0 and owned_lots > 0:
+        size_lots = min(lots, owned_lots)
+        price_ticks = grid.prices_ticks[level - 1]
+        if size_lots < lots and not venue.meets_min_notional(price_ticks, size_lots):
+            break
+        level, owned_lots = level - 1, owned_lots - size_lots
+        asks.insert(0, DesiredOrder(Side.SELL, level, price_ticks, size_lots))
+    boundary = level
+    for level in range(boundary - 1, max(0, boundary - reach) - 1, -1):
+        price_ticks = grid.prices_ticks[level]
+        size_lots, owned_lots = lots - min(lots, owned_lots), 0
+        if venue.meets_min_notional(price_ticks, size_lots):
+            is_whole = venue.lots_affordable(left, price_ticks) >= size_lots
+            size_lots = min(size_lots, venue.lots_affordable(left, price_ticks))
+            left = left - venue.quote_amount(price_ticks, size_lots)
+            bids.append(DesiredOrder(Side.BUY, level, price_ticks, size_lots))
+            if not is_whole:
+                break
+    placed = [*asks[:reach], *bids]
+    return [
+        order for order in placed if order.size_lots and venue.meets_min_notional(order.price_ticks, order.size_lots)
+    ]
+
+
+@given(cases())
+@settings(max_examples=200)
+def test_the_ladder_is_the_one_laid_by_hand(case):
+    assert list(build(case).orders) == walked(case)
+
+
 @given(cases())
 @settings(max_examples=200)
 def test_the_boundary_lies_above_the_cursor_only_where_a_partial_ask_is_too_small(case):

@@ -9,7 +9,7 @@ import attrs
 
 from mmtrio.core.market import Market, MarketKind
 from mmtrio.core.pricing_grid import SPACING, GridError, PricingGrid, Rounding
-from mmtrio.core.quoting_engine import Ladder, boundary_level, build_ladder
+from mmtrio.core.quoting_engine import Ladder, QuotingEngine, boundary_level
 from mmtrio.core.strategy import Quotes, View
 from mmtrio.core.types import Amount
 
@@ -51,6 +51,9 @@ class Hip2:
         )
         self.order_lots = market.size_lots_exactly(params.order_sz)
         self._check()
+        self._engine = QuotingEngine(
+            self.grid, self.order_lots, active_levels=params.active_levels, min_notional=params.min_notional
+        )
 
     @property
     def name(self) -> str:
@@ -67,14 +70,7 @@ class Hip2:
 
     def ladder(self, view: View) -> Ladder:
         """What `quote` rests on, for those who explain it."""
-        return build_ladder(
-            self.grid,
-            self.order_lots,
-            view.base,
-            view.quote,
-            active_levels=self.params.active_levels,
-            min_notional=self.params.min_notional,
-        )
+        return self._engine.ladder(view.base, view.quote)
 
     def boundary_level(self, view: View) -> int:
         """The level where the orders at the venue begin to be asks: a cross-check of the ladder's cursor."""

@@ -11,7 +11,7 @@ import pytest
 
 from mmtrio.core.events import ReasonCode
 from mmtrio.core.pricing_grid import PricingGrid
-from mmtrio.core.quoting_engine import Ladder, boundary_level, build_ladder
+from mmtrio.core.quoting_engine import Ladder, QuotingEngine, boundary_level, build_ladder
 from mmtrio.core.strategy import DesiredOrder
 from mmtrio.core.types import Amount, Side
 from tests.support.builders import USDC, amount, market, own_ask, own_bid, spot_token
@@ -246,25 +246,31 @@ def test_a_window_wider_than_the_ladder_hides_nothing():
 
 
 def test_work_is_proportional_to_the_window_not_to_the_ladder():
-    touched: list[int] = []
+    taken: list[int] = []
 
     class Watched(tuple):  # type: ignore[type-arg]
-        def __getitem__(self, level: object) -> object:
-            touched.append(level)  # type: ignore[arg-type]
-            return super().__getitem__(level)  # type: ignore[index]
+        def __getitem__(self, levels: object) -> object:
+            item = super().__getitem__(levels)  # type: ignore[index]
+            taken.append(len(item) if isinstance(levels, slice) else 1)
+            return item
 
-        def __iter__(self) -> Iterator[int]:
+        def __iter__(self) -> Iterator[object]:
             raise AssertionError("walks the whole ladder")
 
     long = PricingGrid.build(HYPE_USDC, Decimal("0.02"), 20_000, Fraction("0.0002"))
-    grid = object.__new__(PricingGrid)
-    object.__setattr__(grid, "market", HYPE_USDC)
-    object.__setattr__(grid, "prices_ticks", Watched(long.prices_ticks))
-    result = build_ladder(
-        grid, 100_000, amount(HYPE_USDC.base, "10000000"), amount(USDC, "1000000"), active_levels=20
-    )
+    engine = QuotingEngine(long, 100_000, active_levels=20)
+    object.__setattr__(long, "prices_ticks", Watched(long.prices_ticks))
+    for name in ("_full_asks", "_full_bids", "_cost_below"):
+        setattr(engine, name, Watched(getattr(engine, name)))
+    result = engine.ladder(amount(HYPE_USDC.base, "10000000"), amount(USDC, "1000000"))
     assert len(result.orders) == 40
-    assert len(touched) == 40
+    assert sum(taken) <= 40 + 2 * 20  # The orders shown, and two searches by halves.
+
+
+def test_an_engine_answers_each_inventory_anew():
+    engine = QuotingEngine(TEN_LEVELS, LOTS)
+    for base, quote in [("4", "100"), ("4.25", "100"), ("0", "40"), ("4", "100")]:
+        assert engine.ladder(amount(HYPE_USDC.base, base), amount(USDC, quote)) == ladder(base, quote)
 
 
 @pytest.mark.parametrize(
