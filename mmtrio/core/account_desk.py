@@ -190,7 +190,8 @@ class AccountDesk:
         self.emitter.next_tick()
         self._on_heartbeat(Heartbeat(), at, out)
         if self.ticks % self.reconcile_every == 0 and not self.is_stopping:
-            out.commands.extend(self.readings.reconcile(f"every {self.reconcile_every} ticks"))
+            cause = f"every {self.reconcile_every} ticks"
+            out.commands.extend(self.readings.reconcile(cause, self._judging(ReadPurpose.RECONCILE)))
         self._all_due(out)
 
     def _on_heartbeat(self, _: Heartbeat, at: Instant, out: DecisionDraft) -> None:
@@ -233,7 +234,13 @@ class AccountDesk:
         if doubt_at is None or at.age_s(doubt_at) < self.readings.rest_lag_s or not self._is_quiet:
             return
         if read_at is None or read_at.mono_ns < doubt_at.mono_ns or at.age_s(read_at) >= CONFIRM_PAUSE_S:
-            out.commands.extend(self.readings.reconcile("a balance differs", ReadPurpose.CONFIRM))
+            cause = "a balance differs"
+            out.commands.extend(self.readings.reconcile(cause, self._judging(ReadPurpose.CONFIRM)))
+
+    def _judging(self, purpose: ReadPurpose) -> ReadPurpose:
+        """While no stream is live, what a reading finds is explained by that and is no mismatch."""
+        is_live = self.liveness.phase(SessionName.ACCOUNT) is Phase.LIVE
+        return purpose if is_live else ReadPurpose.CATCH_UP
 
     @property
     def _is_quiet(self) -> bool:
@@ -438,7 +445,7 @@ class AccountDesk:
         out.commands.extend(QueryOrder(cloid) for cloid in changes.queries)
         self._send_cancels(changes.adopt_cancels, at, out)
         if changes.read_fills:
-            out.commands.extend(self.readings.reconcile("a fill is owed", ReadPurpose.CONFIRM))
+            out.commands.extend(self.readings.reconcile("a fill is owed", self._judging(ReadPurpose.CONFIRM)))
         if requote:
             out.due.update(changes.touched)
 

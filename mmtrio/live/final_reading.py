@@ -18,7 +18,6 @@ from mmtrio.core.events import (
     Heartbeat,
     OpenOrdersRead,
     ReadPurpose,
-    ReasonCode,
     SessionName,
 )
 from mmtrio.core.liveness import Phase
@@ -140,7 +139,7 @@ def _tallies_of(maker: MarketMaker, fills: Sequence[Fill]) -> dict[Coin, FillTal
 
 
 def _quote_stops(maker: MarketMaker, stopped_at: Instant) -> tuple[QuoteStop, ...]:
-    """A stop that was still open lasted until the run was told to stop; that itself is none."""
+    """A stop that was still open lasted until the run was told to stop."""
     names = {market.coin: market.name for market in maker.markets}
     return tuple(
         QuoteStop(
@@ -150,7 +149,6 @@ def _quote_stops(maker: MarketMaker, stopped_at: Instant) -> tuple[QuoteStop, ..
             stopped_s=round(stop.lasted_s if stop.lasted_s is not None else stopped_at.age_s(stop.at), 3),
         )
         for stop in maker.hub.stops
-        if stop.note.reason.code is not ReasonCode.STOPPING
     )
 
 

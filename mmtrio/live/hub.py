@@ -29,6 +29,7 @@ from mmtrio.core.events import (
     QuotingResumed,
     QuotingStopped,
     ReadAccount,
+    ReasonCode,
     RestartSession,
     SessionName,
     SubmitBatch,
@@ -73,7 +74,7 @@ class Hub:
     is_live: trio.Event = attrs.field(factory=trio.Event, init=False)
     """Set once the first catch-up is over."""
     stops: deque[Stop] = attrs.field(factory=lambda: deque(maxlen=STOPS_MAX), init=False)
-    """Every time a market stopped quoting after it had begun."""
+    """Every time a market stopped quoting after it had begun, but for the end of the run."""
     tallies: dict[Coin, FillTally] = attrs.field(init=False)
     """What this run's fills came to, by our own books."""
     reads: trio.MemorySendChannel[ReadRequest] = attrs.field(init=False)
@@ -127,7 +128,7 @@ class Hub:
         match note:
             case FillBooked(fill, _) if fill.coin in self.tallies and self.desk.orders.cloids.is_this_run(fill.cloid):
                 self.tallies[fill.coin].add(fill)
-            case QuotingStopped():
+            case QuotingStopped() if note.reason.code is not ReasonCode.STOPPING:
                 self.stops.append(Stop(note, at))
             case QuotingResumed():
                 self._close_stop(note)
