@@ -40,6 +40,7 @@ from mmtrio.core.events import (
     OutcomeKind,
     Paused,
     PublicTrade,
+    QuotingResumed,
     QueryOrder,
     ReadFailed,
     ReadPurpose,
@@ -61,7 +62,7 @@ from mmtrio.core.inventory import Inventory
 from mmtrio.core.liveness import Liveness, Phase
 from mmtrio.core.nonsense import Nonsense
 from mmtrio.core.order_differ import Difference
-from mmtrio.core.order_state import Changes, OrderState
+from mmtrio.core.order_state import Changes, Order, OrderState
 from mmtrio.core.pull_pace import PullPace
 from mmtrio.core.quoter import Quoter
 from mmtrio.core.rate_limit import AddressBudget, IpWeight
@@ -201,7 +202,8 @@ class AccountDesk:
         self._confirm_balances(at, out)
         self._pull_where_blind(at, out)
         for quoter in self.quoters:
-            self._note_gate(quoter, self._gate(quoter, at), at, out)
+            if self._note_gate(quoter, self._gate(quoter, at), at, out):
+                out.due.add(quoter.coin)
 
     def _check_stream(self, at: Instant, out: DecisionDraft) -> None:
         """End the account session if it owes us what it will not deliver."""
@@ -223,7 +225,7 @@ class AccountDesk:
         for quoter in self.quoters:
             silence_s = self.liveness.silent_book_s(quoter.coin, at) if quoter.needs_market_data else None
             if silence_s is not None:
-                cause = f"no book of {quoter.market.name} for {silence_s:.1f} s"
+                cause = f"no book of {quoter.market.name} for {silence_s:.0f} s"
                 self.liveness.on_ended(SessionName.MARKET, at)
                 out.commands.append(RestartSession(SessionName.MARKET, cause))
                 return
@@ -465,12 +467,14 @@ class AccountDesk:
             return Reason(ReasonCode.BALANCES_UNKNOWN, quoter.coin)
         return quoter.suspended
 
-    def _note_gate(self, quoter: Quoter, reason: Reason | None, at: Instant, out: DecisionDraft) -> None:
+    def _note_gate(self, quoter: Quoter, reason: Reason | None, at: Instant, out: DecisionDraft) -> bool:
+        """Note where quoting stops and resumes. True where it has just resumed."""
         is_market = reason is not None and reason.code in _MARKET_GATES
         silence_s = self.liveness.silence_s(SessionName.MARKET if is_market else SessionName.ACCOUNT, at)
         note = quoter.note_gate(reason, silence_s, at)
         if note is not None:
             out.notes.append(note)
+        return isinstance(note, QuotingResumed)
 
     def _requote(self, quoters: Sequence[Quoter], at: Instant, out: DecisionDraft) -> None:
         wanted: list[MarketWanted] = []
@@ -488,7 +492,7 @@ class AccountDesk:
             self.standing_reasons[quoter.coin] = difference.reasons
             out.reasons.extend(difference.reasons)
             if difference.cancels or difference.modifies or difference.places:
-                wanted.append(MarketWanted(quoter.market, difference, self.orders.live(quoter.coin)))
+                wanted.append(MarketWanted(quoter.market, difference, self._to_be_modified(difference)))
         if wanted:
             plan = self.emitter.plan(wanted, free=self._holds.free_units(), address=self.address, ip=self.ip, at=at)
             self._hold_reasons(plan.reasons)
@@ -497,7 +501,11 @@ class AccountDesk:
 
     def _difference(self, quoter: Quoter, at: Instant) -> Difference:
         base, quote = self.inventory.allocated(quoter.coin)
-        return quoter.difference(self.orders.live(quoter.coin), base, quote, at)
+        return quoter.difference(self.orders, base, quote, at)
+
+    def _to_be_modified(self, difference: Difference) -> list[Order]:
+        targets = (self.orders.get(modify.target) for modify in difference.modifies)
+        return [order for order in targets if order is not None]
 
     def _hold_reasons(self, reasons: Iterable[Reason]) -> None:
         for reason in reasons:

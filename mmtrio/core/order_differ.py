@@ -6,7 +6,7 @@ becomes an ask. A slot with an order whose state is not certain is left alone un
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 import attrs
@@ -14,7 +14,7 @@ import attrs
 from mmtrio.core.events import Reason, ReasonCode
 from mmtrio.core.market import Market
 from mmtrio.core.strategy import DesiredOrder, Quotes
-from mmtrio.core.types import Cloid, SlotKey
+from mmtrio.core.types import Cloid, Side, SlotKey
 
 _PPM_PER_BPS = 100
 _PPM_PER_PERCENT = 10_000
@@ -145,6 +145,93 @@ class _Slot:
         return next(right, self.orders[0])
 
 
+class OrdersBySlot(Protocol):
+    """Where the differ finds what is there."""
+
+    def __call__(self, slot: SlotKey) -> Sequence[DiffableOrder]: ...
+
+
+class Differ:
+    """What one strategy wants and has on one market, kept up slot by slot, so that a change costs what it changes.
+
+    A slot that is as wanted, for certain, is put aside; it comes back when the wish for it or an order on it changes.
+    The rest is looked at each time, because what to do about one slot depends on the others (the dead zone).
+    """
+
+    def __init__(self, strategy: str, market: Market, params: DifferParams) -> None:
+        self._strategy = strategy
+        self._coin = market.coin
+        self._tolerance = _Tolerance(
+            round(params.price_tolerance_bps * _PPM_PER_BPS),
+            round(params.size_tolerance_pct * _PPM_PER_PERCENT),
+        )
+        self._dead_zone = attrs.evolve(
+            self._tolerance, price_ppm=round(params.dead_zone_bps * _PPM_PER_BPS)
+        )
+        self._quotes = Quotes(())
+        self._wanted: dict[Side, dict[int, DesiredOrder]] = {Side.BUY: {}, Side.SELL: {}}
+        self._wishes_changed: dict[SlotKey, None] = {}
+        self._not_as_wanted: dict[SlotKey, _Slot] = {}
+
+    def wanted(self, side: Side) -> Collection[DesiredOrder]:
+        """What is wanted on one side, in the strategy's order."""
+        return self._wanted[side].values()
+
+    def want(self, quotes: Quotes) -> list[DesiredOrder]:
+        """Take in what the strategy wants now. Returns the orders that are not the very same as before.
+
+        Raises:
+            ValueError: two orders are wanted on one slot.
+        """
+        unchanged = quotes.orders == self._quotes.orders  # Fast where they are mostly the very same.
+        self._quotes = quotes
+        if unchanged:
+            return []
+        fresh: list[DesiredOrder] = []
+        for side, before in self._wanted.items():
+            now = {order.slot: order for order in quotes.orders if order.side is side}
+            here = [order for level, order in now.items() if before.get(level) is not order]
+            for level in (*(order.slot for order in here), *(before.keys() - now.keys())):
+                self._wishes_changed[SlotKey(self._strategy, self._coin, side, level)] = None
+            self._wanted[side] = now
+            fresh += here
+        if sum(map(len, self._wanted.values())) != len(quotes.orders):
+            raise ValueError(f"two orders wanted on one slot: {_doubled(quotes.orders)}")
+        return fresh
+
+    def difference(self, orders_changed: Iterable[SlotKey], orders: OrdersBySlot) -> Difference:
+        """The smallest change to what is wanted.
+
+        `orders_changed` are the slots where an order came, changed or went since the last call; those of other
+        strategies and markets are ignored. `orders` tells what is on a slot now.
+        """
+        for key in (*self._wishes_changed, *orders_changed):
+            if key.strategy == self._strategy and key.coin == self._coin:
+                self._look_at(key, orders)
+        self._wishes_changed.clear()
+        slots = [slot for _, slot in sorted(self._not_as_wanted.items(), key=_by_side_and_level)]
+        reasons = [_unsettled_reason(slot) for slot in slots if slot.is_doubtful(self._tolerance)]
+        settled = [slot for slot in slots if slot.is_settled]
+        if all(slot.agrees(self._dead_zone) for slot in settled):
+            settled = []
+        cancels: list[CancelWanted] = []
+        modifies: list[ModifyWanted] = []
+        places: list[PlaceWanted] = []
+        for slot in settled:
+            _change(slot, self._tolerance, cancels, modifies, places)
+        return Difference(
+            tuple(cancels), tuple(modifies), tuple(places), (*self._quotes.reasons, *reasons)
+        )
+
+    def _look_at(self, key: SlotKey, orders: OrdersBySlot) -> None:
+        present = tuple(sorted(orders(key), key=_cloid))
+        slot = _Slot(key, self._wanted[key.side].get(key.slot), present)
+        if slot.is_settled and slot.agrees(self._tolerance):
+            self._not_as_wanted.pop(key, None)
+        else:
+            self._not_as_wanted[key] = slot
+
+
 def difference(
     desired: Quotes,
     orders: Sequence[DiffableOrder],
@@ -152,44 +239,34 @@ def difference(
     market: Market,
     params: DifferParams,
 ) -> Difference:
-    """The smallest change from `orders` to `desired`. Orders of other strategies or markets are ignored.
+    """The smallest change from `orders` to `desired`, at one look; whoever looks again keeps a `Differ`.
 
     Raises:
         ValueError: two orders are wanted on one slot.
     """
-    tolerance = _Tolerance(
-        round(params.price_tolerance_bps * _PPM_PER_BPS), round(params.size_tolerance_pct * _PPM_PER_PERCENT)
-    )
-    dead_zone = attrs.evolve(tolerance, price_ppm=round(params.dead_zone_bps * _PPM_PER_BPS))
-    slots = _slots(desired, orders, strategy, market)
-    settled = [slot for slot in slots if slot.is_settled]
-    reasons = [_unsettled_reason(slot) for slot in slots if slot.is_doubtful(tolerance)]
-    if all(slot.agrees(dead_zone) for slot in settled):
-        settled = []
-    cancels: list[CancelWanted] = []
-    modifies: list[ModifyWanted] = []
-    places: list[PlaceWanted] = []
-    for slot in settled:
-        _change(slot, tolerance, cancels, modifies, places)
-    return Difference(tuple(cancels), tuple(modifies), tuple(places), (*desired.reasons, *reasons))
+    by_slot: dict[SlotKey, list[DiffableOrder]] = {}
+    for order in orders:
+        by_slot.setdefault(order.slot, []).append(order)
+    differ = Differ(strategy, market, params)
+    differ.want(desired)
+    return differ.difference(by_slot, lambda slot: by_slot.get(slot, ()))
 
 
-def _slots(desired: Quotes, orders: Sequence[DiffableOrder], strategy: str, market: Market) -> list[_Slot]:
-    """Every slot that is wanted or taken, sorted by side and slot."""
-    wanted: dict[SlotKey, DesiredOrder] = {}
-    for order in desired.orders:
-        key = SlotKey(strategy, market.coin, order.side, order.slot)
-        if key in wanted:
-            raise ValueError(f"two orders wanted on one slot: {wanted[key]} and {order}")
-        wanted[key] = order
-    present: dict[SlotKey, list[DiffableOrder]] = {}
-    for current in orders:
-        if current.slot.strategy == strategy and current.slot.coin == market.coin:
-            present.setdefault(current.slot, []).append(current)
-    return [
-        _Slot(key, wanted.get(key), tuple(sorted(present.get(key, ()), key=lambda order: order.cloid)))
-        for key in sorted({**wanted, **present}, key=lambda key: (key.side.value, key.slot))
-    ]
+def _doubled(orders: Sequence[DesiredOrder]) -> str:
+    seen: dict[tuple[Side, int], DesiredOrder] = {}
+    for order in orders:
+        first = seen.setdefault((order.side, order.slot), order)
+        if first is not order:
+            return f"{first} and {order}"
+    return "the very same twice"
+
+
+def _by_side_and_level(item: tuple[SlotKey, _Slot]) -> tuple[str, int]:
+    return item[0].side.value, item[0].slot
+
+
+def _cloid(order: DiffableOrder) -> Cloid:
+    return order.cloid
 
 
 def _change(

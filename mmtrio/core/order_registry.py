@@ -64,6 +64,7 @@ class OrderRegistry:
         self._by_oid: dict[int, Order] = {}
         self._live_by_coin: dict[Coin, dict[Cloid, Order]] = {}
         self._live_by_slot: dict[SlotKey, dict[Cloid, Order]] = {}
+        self._changed: dict[Coin, dict[SlotKey, None]] = {}
         self._uneasy: dict[Cloid, Order] = {}  # Live orders for which time alone may make something due.
         self._ended: dict[Cloid, Order] = {}  # In the order of their ending.
         self._parked: dict[int, list[Fill]] = {}  # Fills without a cloid, by an oid nobody has claimed yet.
@@ -93,6 +94,9 @@ class OrderRegistry:
 
     def by_slot(self, slot: SlotKey) -> tuple[Order, ...]:
         return tuple(self._live_by_slot.get(slot, {}).values())
+
+    def take_changed(self, coin: Coin) -> tuple[SlotKey, ...]:
+        return tuple(self._changed.pop(coin, ()))
 
     def uneasy(self) -> tuple[Order, ...]:
         return tuple(self._uneasy.values())
@@ -298,6 +302,7 @@ class OrderRegistry:
 
     def refresh(self, order: Order, draft: ChangesDraft | None = None) -> None:
         """Bring the totals up to date after a change of this order. Called by every step."""
+        self._changed.setdefault(order.coin, {})[order.slot] = None
         changed = self.tally.update(order, self.target_of(order))
         if order.replaced_by is not None:
             replacement = self._by_cloid.get(order.replaced_by)

@@ -126,6 +126,10 @@ class OrderState:
         """Live orders of a slot: one, or two while one replaces the other."""
         return self._registry.by_slot(slot)
 
+    def take_changed(self, coin: Coin) -> tuple[SlotKey, ...]:
+        """Slots of a market where an order came, changed or went since this was last asked. For one reader."""
+        return self._registry.take_changed(coin)
+
     def is_unseen(self, cloid: Cloid) -> bool:
         """It is live and `orderUpdates` has not spoken of it yet: an accepted order must appear there (D10)."""
         order = self._registry.get(cloid)

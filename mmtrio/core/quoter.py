@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
+from typing import overload
 
 import attrs
 
@@ -16,10 +18,12 @@ from mmtrio.core.events import (
     TouchChanged,
 )
 from mmtrio.core.market import Market
-from mmtrio.core.order_differ import CancelWanted, Difference, DifferParams, difference
-from mmtrio.core.order_state import Order
+from mmtrio.core.order_differ import CancelWanted, Differ, Difference, DifferParams
+from mmtrio.core.order_state import Order, OrderState
 from mmtrio.core.strategy import OwnOrder, Quotes, Strategy, View
 from mmtrio.core.types import Amount, Coin, Instant, Side
+
+_price_ticks = attrgetter("price_ticks")
 
 DESIRED_ORDERS_MAX = 2_000
 """More than the venue lets one account rest; a strategy that asks for more has lost its way."""
@@ -43,6 +47,10 @@ class Quoter:
     """What the strategy last asked for."""
     _stopped: tuple[Reason, Instant] | None = attrs.field(default=None, init=False)
     _has_quoted: bool = attrs.field(default=False, init=False)
+    _differ: Differ = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._differ = Differ(self.strategy.name, self.market, self.differ)
 
     @property
     def coin(self) -> Coin:
@@ -73,19 +81,20 @@ class Quoter:
 
     # What the strategy wants
 
-    def difference(self, orders: Sequence[Order], base: Amount, quote: Amount, at: Instant) -> Difference:
+    def difference(self, orders: OrderState, base: Amount, quote: Amount, at: Instant) -> Difference:
         """The smallest change that makes the market's orders agree with the strategy.
 
         A strategy that raises or answers nonsense suspends its market: its orders are withdrawn, and
         `suspended` says why.
         """
+        live = orders.live(self.coin)
         if self.suspended is None:
             view = View(
                 market=self.market,
                 at=at,
                 base=base,
                 quote=quote,
-                own_orders=tuple(_as_seen(order) for order in orders),
+                own_orders=_OwnOrders(live),
                 bid=self.bid,
                 ask=self.ask,
                 book=self.book,
@@ -96,8 +105,8 @@ class Quoter:
             except Exception as error:  # Plugged-in code: whatever it raises is its market's trouble alone.
                 self.suspend(f"strategy {self.strategy.name!r} failed: {type(error).__name__}: {error}")
         if self.suspended is not None:
-            return self.withdrawal(orders, self.suspended)
-        return difference(self.quotes, orders, self.strategy.name, self.market, self.differ)
+            return self.withdrawal(live, self.suspended)
+        return self._differ.difference(orders.take_changed(self.coin), orders.by_slot)
 
     def suspend(self, cause: str) -> None:
         """Stop quoting this market until the process is restarted."""
@@ -113,22 +122,18 @@ class Quoter:
         return Difference(cancels=cancels, modifies=(), places=(), reasons=(reason,))
 
     def _check(self, quotes: Quotes) -> None:
+        """Orders that were wanted before have been looked at before."""
         if len(quotes.orders) > DESIRED_ORDERS_MAX:
             raise ValueError(f"{len(quotes.orders)} orders wanted, at most {DESIRED_ORDERS_MAX} make sense")
-        best_bid = best_ask = None
-        seen: set[tuple[Side, int]] = set()
-        for order in quotes.orders:
-            if (order.side, order.slot) in seen:
-                raise ValueError(f"two orders wanted on {order.side.name} slot {order.slot}")
-            seen.add((order.side, order.slot))
+        fresh = self._differ.want(quotes)
+        for order in fresh:
             if order.size_lots <= 0 or not self.market.is_valid_price(order.price_ticks):
                 raise ValueError(f"no such order: {order}")
-            if order.side is Side.BUY:
-                best_bid = max(best_bid or 0, order.price_ticks)
-            else:
-                best_ask = min(best_ask or order.price_ticks, order.price_ticks)
-        if best_bid is not None and best_ask is not None and best_bid >= best_ask:
-            raise ValueError(f"bids up to {best_bid} ticks cross asks from {best_ask} ticks")
+        if fresh:
+            best_bid = max(map(_price_ticks, self._differ.wanted(Side.BUY)), default=0)
+            best_ask = min(map(_price_ticks, self._differ.wanted(Side.SELL)), default=best_bid + 1)
+            if best_bid >= best_ask:
+                raise ValueError(f"bids up to {best_bid} ticks cross asks from {best_ask} ticks")
 
     # Quoting or not
 
@@ -142,6 +147,27 @@ class Quoter:
             return None
         self._stopped = (reason, at)
         return QuotingStopped(self.coin, reason, silence_s)
+
+
+class _OwnOrders(Sequence[OwnOrder]):
+    """Our orders as a strategy sees them, made when it looks: most never do."""
+
+    def __init__(self, orders: Sequence[Order]) -> None:
+        self._orders = orders
+
+    @overload
+    def __getitem__(self, index: int) -> OwnOrder: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[OwnOrder, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> OwnOrder | tuple[OwnOrder, ...]:
+        if isinstance(index, slice):
+            return tuple(_as_seen(order) for order in self._orders[index])
+        return _as_seen(self._orders[index])
+
+    def __len__(self) -> int:
+        return len(self._orders)
 
 
 def _as_seen(order: Order) -> OwnOrder:

@@ -7,6 +7,7 @@ out. Same view, same answer: it reads no clock and rolls no die.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import attrs
@@ -51,7 +52,7 @@ class View:
     at: Instant
     base: Amount
     quote: Amount
-    own_orders: tuple[OwnOrder, ...] = ()
+    own_orders: Sequence[OwnOrder] = ()
     bid: Level | None = None
     ask: Level | None = None
     book: BookRead | None = None

@@ -8,7 +8,7 @@ import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmtrio.core.order_differ import Difference, DifferParams, difference
+from mmtrio.core.order_differ import Differ, Difference, DifferParams, difference
 from mmtrio.core.strategy import DesiredOrder, Quotes
 from mmtrio.core.types import Cloid, Side, SlotKey
 from tests.support.builders import cloid, market, slot
@@ -171,3 +171,32 @@ def test_the_order_of_the_lists_does_not_matter(desired, orders, params, rng):
     rng.shuffle(shuffled_wishes)
     rng.shuffle(shuffled_orders)
     assert change(shuffled_wishes, shuffled_orders, params) == expected
+
+
+@given(st.lists(st.tuples(wishes, resting_orders()), min_size=1, max_size=6), params)
+@settings(max_examples=150)
+def test_a_differ_that_is_told_what_changed_says_the_same_as_one_look_at_everything(story, params):
+    differ = Differ("hip2", MARKET, params)
+    before: dict[SlotKey, list[Resting]] = {}
+    for desired, orders in story:
+        now: dict[SlotKey, list[Resting]] = {}
+        for order in orders:
+            now.setdefault(order.slot, []).append(order)
+        changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        differ.want(Quotes(tuple(desired)))
+        assert differ.difference(changed, lambda key, now=now: now.get(key, ())) == change(desired, orders, params)
+        before = now
+
+
+@given(wishes, resting_orders(), params)
+@settings(max_examples=100)
+def test_nothing_new_is_found_where_nothing_changed(desired, orders, params):
+    by_slot: dict[SlotKey, list[Resting]] = {}
+    for order in orders:
+        by_slot.setdefault(order.slot, []).append(order)
+    differ = Differ("hip2", MARKET, params)
+    quotes = Quotes(tuple(desired))
+    assert differ.want(quotes) == sorted(desired, key=lambda order: order.side is Side.SELL)
+    first = differ.difference(by_slot, lambda key: by_slot.get(key, ()))
+    assert differ.want(quotes) == []
+    assert differ.difference((), lambda key: by_slot.get(key, ())) == first

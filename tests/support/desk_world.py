@@ -1,6 +1,7 @@
 """A desk, a naive venue, and everything that can happen between them: what properties of the desk are driven with.
 
-Every answer of the desk is checked as it is given, and compared with that of a twin whose wall clock steps.
+Every answer of the desk is checked as it is given, and compared with that of a twin whose wall clock steps and whose
+quoters compare everything with everything.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ from mmtrio.core.events import (
     SubmitBatch,
     Tick,
 )
-from mmtrio.core.order_state import Order
-from mmtrio.core.types import Cloid, Instant, Side
+from mmtrio.core.order_differ import Difference, difference
+from mmtrio.core.order_state import Order, OrderState
+from mmtrio.core.quoter import Quoter
+from mmtrio.core.types import Amount, Cloid, Instant, Side
 from tests.support import builders, desks
 from tests.support.builders import HYPE, PURR, USDC
 from tests.support.naive_account import NaiveAccount, VenueOrder
@@ -65,6 +68,16 @@ class Reading:
     due_s: float
     events: tuple[Event, ...] | None = None
     """The answers, once it has been asked for."""
+
+
+class ForgetfulQuoter(Quoter):
+    """Compares everything with everything each time, and so must find what one that remembers finds."""
+
+    def difference(self, orders: OrderState, base: Amount, quote: Amount, at: Instant) -> Difference:
+        remembered = super().difference(orders, base, quote, at)
+        if self.suspended is not None:
+            return remembered
+        return difference(self.quotes, orders.live(self.coin), self.strategy.name, self.market, self.differ)
 
 
 class DeskWorld:
@@ -93,7 +106,7 @@ class DeskWorld:
     def start(self, requests_used: int, *, has_left_over: bool) -> None:
         balances = {token.index: builders.units(token, text) for token, text in OWNED.items()}
         self.venue = NaiveAccount.of(MARKETS, balances, requests_used)
-        self.desk, self.twin = self.new_desk(), self.new_desk()
+        self.desk, self.twin = self.new_desk(Quoter), self.new_desk(ForgetfulQuoter)
         if has_left_over:
             cloid = attrs.evolve(self.desk.orders.cloids, run_ms=1).next()
             item = builders.place_item(cloid, price_ticks=20_000_000, size_lots=60)
@@ -101,12 +114,12 @@ class DeskWorld:
         self.open_session()
         self.acknowledge()
 
-    def new_desk(self) -> AccountDesk:
+    def new_desk(self, quoter: type[Quoter]) -> AccountDesk:
         strategies = [
             desks.hip2(MARKETS[0], levels=6),
             desks.hip2(MARKETS[1], levels=5, size="10", start="3"),
         ]
-        return desks.bench(markets=MARKETS, strategies=strategies, reconcile_every=4).desk
+        return desks.bench(markets=MARKETS, strategies=strategies, reconcile_every=4, quoter=quoter).desk
 
     # Telling the desk, and checking what it answers
 

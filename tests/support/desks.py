@@ -122,6 +122,7 @@ def bench(
     strategies: Sequence[Strategy] | None = None,
     caps: dict[Coin, AllocationCaps] | None = None,
     reconcile_every: int = 20,
+    quoter: type[Quoter] = Quoter,
 ) -> DeskOnTheBench:
     """A desk for HYPE/USDC with a HIP-2 grid of 20 levels from 30, unless told otherwise."""
     markets = markets if markets is not None else [market()]
@@ -129,7 +130,7 @@ def bench(
     cloids = CloidSource(instance_tag("local", ACCOUNT, "test"), run_ms=1_790_000_000_000)
     return DeskOnTheBench(
         AccountDesk(
-            quoters=tuple(Quoter(each, strategy) for each, strategy in zip(markets, strategies, strict=True)),
+            quoters=tuple(quoter(each, strategy) for each, strategy in zip(markets, strategies, strict=True)),
             orders=OrderState(cloids, markets),
             inventory=Inventory(markets, caps or {}),
             emitter=BatchEmitter(EmitterParams(), cloids),
