@@ -40,8 +40,8 @@ from mmtrio.core.events import (
     OutcomeKind,
     Paused,
     PublicTrade,
-    QuotingResumed,
     QueryOrder,
+    QuotingResumed,
     ReadFailed,
     ReadPurpose,
     Reason,
@@ -198,12 +198,12 @@ class AccountDesk:
     def _on_heartbeat(self, _: Heartbeat, at: Instant, out: DecisionDraft) -> None:
         self._apply(self.orders.on_tick(at), at, out)
         self._check_stream(at, out)
-        self._check_books(at, out)
         self._confirm_balances(at, out)
         self._pull_where_blind(at, out)
         for quoter in self.quoters:
             if self._note_gate(quoter, self._gate(quoter, at), at, out):
                 out.due.add(quoter.coin)
+        self._check_books(at, out)
 
     def _check_stream(self, at: Instant, out: DecisionDraft) -> None:
         """End the account session if it owes us what it will not deliver."""
@@ -474,6 +474,7 @@ class AccountDesk:
         note = quoter.note_gate(reason, silence_s, at)
         if note is not None:
             out.notes.append(note)
+        return isinstance(note, QuotingResumed)
         return isinstance(note, QuotingResumed)
 
     def _requote(self, quoters: Sequence[Quoter], at: Instant, out: DecisionDraft) -> None:

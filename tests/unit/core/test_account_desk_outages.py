@@ -140,7 +140,7 @@ def test_a_book_that_falls_silent_on_a_living_session_ends_that_session():
         ]
     ((at_s, restart),) = restarts
     assert at_s == 8.0
-    assert restart == RestartSession(SessionName.MARKET, "no book of HYPE/USDC for 8.0 s")
+    assert restart == RestartSession(SessionName.MARKET, "no book of HYPE/USDC for 8 s")
 
 
 def test_a_market_that_does_not_need_its_book_bears_its_silence():
