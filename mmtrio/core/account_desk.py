@@ -475,7 +475,6 @@ class AccountDesk:
         if note is not None:
             out.notes.append(note)
         return isinstance(note, QuotingResumed)
-        return isinstance(note, QuotingResumed)
 
     def _requote(self, quoters: Sequence[Quoter], at: Instant, out: DecisionDraft) -> None:
         wanted: list[MarketWanted] = []
