@@ -152,6 +152,11 @@ class AccountDesk:
         """A difference was seen once, and a verdict needs another reading or a little time."""
         return self.inventory.wants_confirmation or self.witness.is_owed
 
+    def summary(self, quoter: Quoter, at: Instant) -> str:
+        """How a market's strategy stands, in its own words."""
+        base, quote = self.inventory.allocated(quoter.coin)
+        return quoter.summary(self.orders, base, quote, at)
+
     @property
     def has_caught_up(self) -> bool:
         """The balances are known and nothing is being caught up with."""

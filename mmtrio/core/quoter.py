@@ -20,7 +20,7 @@ from mmtrio.core.events import (
 from mmtrio.core.market import Market
 from mmtrio.core.order_differ import CancelWanted, Differ, Difference, DifferParams
 from mmtrio.core.order_state import Order, OrderState
-from mmtrio.core.strategy import OwnOrder, Quotes, Strategy, View
+from mmtrio.core.strategy import OwnOrder, Quotes, Strategy, Summarises, View
 from mmtrio.core.types import Amount, Coin, Instant, Side
 
 _price_ticks = attrgetter("price_ticks")
@@ -89,24 +89,32 @@ class Quoter:
         """
         live = orders.live(self.coin)
         if self.suspended is None:
-            view = View(
-                market=self.market,
-                at=at,
-                base=base,
-                quote=quote,
-                own_orders=_OwnOrders(live),
-                bid=self.bid,
-                ask=self.ask,
-                book=self.book,
-            )
             try:
-                self.quotes = self.strategy.quote(view)
+                self.quotes = self.strategy.quote(self._view(live, base, quote, at))
                 self._check(self.quotes)
             except Exception as error:  # Plugged-in code: whatever it raises is its market's trouble alone.
                 self.suspend(f"strategy {self.strategy.name!r} failed: {type(error).__name__}: {error}")
         if self.suspended is not None:
             return self.withdrawal(live, self.suspended)
         return self._differ.difference(orders.take_changed(self.coin), orders.by_slot)
+
+    def summary(self, orders: OrderState, base: Amount, quote: Amount, at: Instant) -> str:
+        """How the strategy stands, for a log line; empty where it has nothing to say, or is suspended."""
+        if self.suspended is not None or not isinstance(self.strategy, Summarises):
+            return ""
+        return self.strategy.summary(self._view(orders.live(self.coin), base, quote, at))
+
+    def _view(self, live: Sequence[Order], base: Amount, quote: Amount, at: Instant) -> View:
+        return View(
+            market=self.market,
+            at=at,
+            base=base,
+            quote=quote,
+            own_orders=_OwnOrders(live),
+            bid=self.bid,
+            ask=self.ask,
+            book=self.book,
+        )
 
     def suspend(self, cause: str) -> None:
         """Stop quoting this market until the process is restarted."""

@@ -80,3 +80,11 @@ class Strategy(Protocol):
 
     def quote(self, view: View) -> Quotes:
         """The orders wanted now. May raise: the market is suspended, its orders are withdrawn, the others go on."""
+
+
+@runtime_checkable
+class Summarises(Protocol):
+    """A strategy that can say in a few words how it stands. It need not."""
+
+    def summary(self, view: View) -> str:
+        """`key=value` pairs for a log line."""

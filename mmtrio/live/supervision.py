@@ -81,12 +81,13 @@ def _first(group: BaseExceptionGroup[SessionLost]) -> SessionLost:
 async def serve_signals(
     on_signal: Callable[[str], None], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Call `on_signal` for the first SIGINT or SIGTERM; swallow those after it, so that clean-up is not interrupted.
+    """Call `on_signal` for the first SIGINT, SIGTERM or SIGHUP; swallow those after it, so that clean-up is not
+    interrupted. (SIGHUP is a closed terminal: its orders must not outlive it either.)
 
     Run it outside the scope that the signal ends, and until clean-up is over.
     """
     seen = 0
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         task_status.started()
         async for number in signals:
             seen += 1

@@ -88,10 +88,11 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def runs(start: Start) -> dict[str, Process]:
-    """Three runs side by side, since most of a short run is waiting."""
+    """Four runs side by side, since most of a short run is waiting."""
     return {
         "short": start("run", "--for", "3s", "--seed", "1", "--json"),
         "once": start("run", "--seed", "1"),
+        "closed terminal": start("run", "--seed", "1"),
         "twice": start("run", "--seed", "1"),
     }
 
@@ -111,7 +112,8 @@ def test_a_short_run_ends_by_itself_with_one_json_object_on_stdout(runs: dict[st
 
 
 @pytest.mark.parametrize(
-    ("run", "signals"), [("once", [signal.SIGTERM]), ("twice", [signal.SIGINT, signal.SIGINT])]
+    ("run", "signals"),
+    [("once", [signal.SIGTERM]), ("closed terminal", [signal.SIGHUP]), ("twice", [signal.SIGINT, signal.SIGINT])]
 )
 def test_a_signal_cancels_every_order_and_a_second_one_does_not_interrupt_that(
     runs: dict[str, Process], run: str, signals: list[signal.Signals]

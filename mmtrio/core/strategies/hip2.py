@@ -76,6 +76,18 @@ class Hip2:
         """The level where the orders at the venue begin to be asks: a cross-check of the ladder's cursor."""
         return boundary_level(view.own_orders, self.grid.n_levels)
 
+    def summary(self, view: View) -> str:
+        """Cursor and partial ask by inventory, the boundary that the resting orders show, and what no order holds.
+
+        `cursor` and `boundary` agree once everything rests; where they stay apart, look at the orders.
+        """
+        ladder = self.ladder(view)
+        dust = Decimal(ladder.dust.units).scaleb(-ladder.dust.token.wei_decimals)
+        return (
+            f"cursor={ladder.boundary} boundary={self.boundary_level(view)} levels={self.grid.n_levels} "
+            f"partial={self.market.size(ladder.partial_lots)} dust={dust:f}"
+        )
+
     def funding(self) -> tuple[Amount, Amount]:
         """(base, quote) that put the cursor at `n_seeded_levels`, with a full order on every level, before fees."""
         seeded = self.params.n_seeded_levels
