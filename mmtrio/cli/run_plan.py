@@ -16,13 +16,7 @@ from mmtrio.client.connect import VenueAddress, VenueAddressError
 from mmtrio.live.clocks import open_randomness
 from mmtrio.live.config import BASE_URLS, AccountConfig, MakerConfig, MarketConfig, Network
 from mmtrio.live.errors import ConfigurationError
-
-MAINNET_REFUSED = (
-    "mainnet is not open yet. Before real money is at stake, every request whose outcome is unknown must be resolved, "
-    "a journal must survive the death of the process, and loss limits must stand in front of each send: these come "
-    "first. Until then trade on the local exchange (trio-mm run, no account needed) or with --network testnet."
-)
-
+from mmtrio.live.startup import MAINNET_REFUSED
 
 @attrs.frozen
 class RunPlan:

@@ -36,6 +36,12 @@ log = logging.getLogger("mmtrio.live.startup")
 
 RETRY_S = 1.0
 
+MAINNET_REFUSED = (
+    "mainnet is not open yet. Before real money is at stake, every request whose outcome is unknown must be resolved, "
+    "a journal must survive the death of the process, and loss limits must stand in front of each send: these come "
+    "first. Until then trade on the local exchange (trio-mm run, no account needed) or with --network testnet."
+)
+
 
 @attrs.frozen
 class Trader:
@@ -48,12 +54,7 @@ class Trader:
 def venue_of(config: MakerConfig) -> VenueAddress:
     """Where the venue is. Raises ConfigurationError where the URL and the network cannot both be meant."""
     if config.network is Network.MAINNET:
-        raise ConfigurationError(
-            "mainnet is not open yet: before real money is at stake, requests whose outcome is unknown must be "
-            "resolved in every case, a journal must survive the death of the process, and loss limits must stand "
-            "before every send. Those come first. Until then trade on `--network local` (no account needed) or "
-            "`--network testnet`."
-        )
+        raise ConfigurationError(MAINNET_REFUSED)
     try:
         venue = VenueAddress.from_url(config.base_url)
     except VenueAddressError as error:
