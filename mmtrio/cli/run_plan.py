@@ -18,6 +18,7 @@ from mmtrio.live.config import BASE_URLS, AccountConfig, MakerConfig, MarketConf
 from mmtrio.live.errors import ConfigurationError
 from mmtrio.live.startup import MAINNET_REFUSED
 
+
 @attrs.frozen
 class RunPlan:
     """One run, as far as it is known before anything is contacted."""
