@@ -103,10 +103,10 @@ class AccountReading:
             RequestFailed: a part did not come back, or made no sense.
         """
         requested_at = self.hub.clock.now()
+        self.hub.deliver(await self.reader.budget(purpose))  # First: before any request that the rest leads to.
         await self._read_fills(purpose)
         self.hub.deliver(await self.reader.open_orders(purpose))
         self.hub.deliver(await self.reader.balances(purpose))
-        self.hub.deliver(await self.reader.budget(purpose))
         self.hub.deliver(AccountRead(purpose, requested_at))
 
     async def _read_fills(self, purpose: ReadPurpose) -> None:

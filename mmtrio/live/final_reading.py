@@ -14,6 +14,7 @@ from mmtrio.client.account import AccountReader
 from mmtrio.client.errors import RequestFailed
 from mmtrio.core.events import (
     BalancesRead,
+    BudgetRead,
     Fill,
     Heartbeat,
     OpenOrdersRead,
@@ -43,6 +44,7 @@ class VenueFacts:
     fills: tuple[Fill, ...]
     orders: OpenOrdersRead
     balances: BalancesRead
+    budget: BudgetRead
 
 
 async def reconcile_finally(maker: MarketMaker, reader: AccountReader) -> None:
@@ -68,15 +70,16 @@ async def reconcile_finally(maker: MarketMaker, reader: AccountReader) -> None:
 
 
 async def read_facts(maker: MarketMaker, reader: AccountReader) -> VenueFacts | None:
-    """Fills of the whole run, resting orders and balances; None where the venue does not answer."""
+    """Fills of the whole run, resting orders, balances and budget; None where the venue does not answer."""
     try:
         fills = await reader.fills_since(maker.started_ms - 1_000, ReadPurpose.FINAL)
         orders = await reader.open_orders(ReadPurpose.FINAL)
         balances = await reader.balances(ReadPurpose.FINAL)
+        budget = await reader.budget(ReadPurpose.FINAL)
     except RequestFailed as error:
         log.warning("the last reading failed, the report holds our own numbers: %s", error)
         return None
-    return VenueFacts(fills.fills, orders, balances)
+    return VenueFacts(fills.fills, orders, balances, budget)
 
 
 @attrs.frozen
@@ -115,12 +118,19 @@ def report_of(maker: MarketMaker, facts: VenueFacts | None, ending: Ending) -> R
         mismatches=len(desk.mismatches),
         open_orders_at_exit=resting,
         pnl_quote=_plain(sum((Decimal(market.pnl_quote) for market in markets), Decimal(0))),
-        requests_used=max(0, desk.address.used - (desk.requests_used_at_start or 0)),
+        requests_used=_requests_used(maker, facts),
         quote_stops=_quote_stops(maker, ending.stopped_at),
         markets=markets,
         exit=4 if ending.is_confirmed is False or (resting and not is_kept) else int(ending.is_desk_broken),
         unconfirmed=ending.unconfirmed,
     )
+
+
+def _requests_used(maker: MarketMaker, facts: VenueFacts | None) -> int:
+    """By the venue's count, which knows what became of requests that got lost."""
+    desk = maker.desk
+    used = desk.address.used if facts is None else facts.budget.requests_used
+    return max(0, used - (desk.requests_used_at_start or 0))
 
 
 def _resting(maker: MarketMaker, facts: VenueFacts | None, ending: Ending) -> int | None:

@@ -12,6 +12,7 @@ from functools import partial
 from random import Random
 
 import attrs
+import pytest
 import trio
 
 from mmtrio.core.events import Event
@@ -79,6 +80,8 @@ class World:
     """How the maker connects, where not simply through the network."""
     events: list[tuple[object, Instant]] = attrs.field(factory=list)
     """Everything the maker's desk saw and decided."""
+    requests_before: int = 0
+    """Of the address budget, when the last maker started."""
 
     @property
     def engine(self) -> Engine:
@@ -96,7 +99,8 @@ class World:
     async def maker(
         self, config: MakerConfig | None = None, *, seed: int = 7, observers: Sequence[Observer] = ()
     ) -> AsyncIterator[MarketMaker]:
-        """A market maker in this world; on leaving, the two ends are compared."""
+        """A market maker in this world. `assert_agrees` compares the two ends after it."""
+        self.requests_before = self.engine.requests_used(self.account)
         async with open_market_maker(
             config or maker_config(),
             connect=self.connect or self.network.connect,
@@ -159,21 +163,37 @@ async def eventually(condition: Callable[[], object], *, within_s: float = 60.0)
 
 
 def assert_agrees(world: World, maker: MarketMaker, *, mismatches: int = 0) -> None:
-    """After the end: nothing rests, and the two ends have the same fills and balances."""
+    """After the end: nothing rests, and what the report and the desk say is what the venue knows."""
     report = maker.report
     assert report is not None
     assert report.exit == 0, report
     assert report.open_orders_at_exit == 0
     assert world.orders() == []
     assert report.mismatches == mismatches, maker.desk.mismatches
-    engine_fills = [fill for fill in world.engine.fills(world.account) if fill.get("cloid")]
-    assert report.fills == len(engine_fills)
-    inventory = maker.desk.inventory
-    for balance in world.engine.balances(world.account):
-        token = maker.catalog.tokens[balance["token"]]
-        if token.index in (0, 150):
-            scale = 10**token.wei_decimals
-            assert Decimal(inventory.total(token.index)) / scale == Decimal(balance["total"])
+    rows = [fill for fill in world.engine.fills(world.account) if fill.get("cloid")]
+    assert report.fills == len(rows)
+    assert Decimal(report.volume_quote) == sum(Decimal(row["px"]) * Decimal(row["sz"]) for row in rows)
+    balances = {balance["token"]: Decimal(balance["total"]) for balance in world.engine.balances(world.account)}
+    for market, told in zip(maker.markets, report.markets, strict=True):
+        own = [row for row in rows if row["coin"] == market.coin]
+        assert (told.buys, told.sells) == (_sides(own, "B"), _sides(own, "A"))
+        for token, total in ((market.base, told.base), (market.quote, told.quote)):
+            assert Decimal(total) == balances.get(token.index, 0)
+            assert Decimal(maker.desk.inventory.total(token.index)).scaleb(-token.wei_decimals) == Decimal(total)
+        assert Decimal(told.fees_quote) == pytest.approx(_fees(own, told.mid), abs=Decimal("2e-8"))
+    assert report.requests_used == world.engine.requests_used(world.account) - world.requests_before
+
+
+def _sides(rows: Sequence[dict], side: str) -> int:
+    return sum(row["side"] == side for row in rows)
+
+
+def _fees(rows: Sequence[dict], mid: str | None) -> Decimal:
+    """In quote: what was paid in base counts at the mid."""
+    fees = Decimal(0)
+    for row in rows:
+        fees += Decimal(row["fee"]) * (1 if row["feeToken"] == "USDC" else Decimal(mid or 0))
+    return fees
 
 
 @contextmanager
