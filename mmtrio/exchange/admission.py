@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from mmtrio.core.types import Address
 from mmtrio.exchange.accounts import Ledger
 from mmtrio.exchange.actions import Envelope
@@ -11,9 +9,7 @@ from mmtrio.exchange.budgets import RequestBudget
 from mmtrio.exchange.nonces import NonceSet
 from mmtrio.exchange.refusals import ELEMENTS_MAX, EXPIRED, OVER_WEIGHT
 from mmtrio.exchange.world import World
-from mmtrio.wire.signing import action_hash, l1_digest, recover
-
-_HEX = re.compile("0x[0-9a-fA-F]{1,64}")
+from mmtrio.wire.signing import Signature, action_hash, l1_digest, recover
 
 
 class Refused(Exception):
@@ -82,14 +78,13 @@ class Admission:
 
     def _recover(self, envelope: Envelope) -> str:
         r_text, s_text, v = envelope.signature
-        if not _HEX.fullmatch(r_text) or not _HEX.fullmatch(s_text):
-            raise Refused("Unable to recover signer.")
         try:
+            signature = Signature.from_json({"r": r_text, "s": s_text, "v": v})
             connection_id = action_hash(
                 envelope.action.canonical(), envelope.nonce, envelope.vault, envelope.expires_after_ms
             )
             digest = l1_digest(connection_id, is_mainnet=False)
-            return recover(digest, int(r_text, 16), int(s_text, 16), v)
+            return recover(digest, signature.r, signature.s, signature.v)
         except ValueError as error:
             raise Refused("Unable to recover signer.") from error
 

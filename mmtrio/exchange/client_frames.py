@@ -6,14 +6,14 @@ Subscriptions are normalised here as the venue normalises them in its acks: defa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 import msgspec
 
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+from mmtrio.exchange.actions import UnreadableBody, read_address
+
 _COIN_TYPES = ("l2Book", "bbo", "trades", "activeAssetCtx")
 _DEX_TYPES = ("openOrders", "clearinghouseState")
 _USER_TYPES = (
@@ -181,10 +181,11 @@ def _book_topic(subscription: dict[str, Any], is_listed: IsListed | None) -> Top
 
 
 def _user_topic(kind: str, subscription: dict[str, Any]) -> Topic:
-    user = subscription.get("user")
-    if not isinstance(user, str) or not _ADDRESS.fullmatch(user):
-        raise _Unparsable
-    normalised: dict[str, Any] = {"type": kind, "user": user.lower()}
+    try:
+        user = read_address(subscription.get("user"))
+    except UnreadableBody:
+        raise _Unparsable from None
+    normalised: dict[str, Any] = {"type": kind, "user": user}
     if kind == "userFills":
         # Fills are never merged here; the echo says what was asked for.
         normalised["aggregateByTime"] = _optional(subscription, "aggregateByTime", bool, False)
@@ -194,7 +195,7 @@ def _user_topic(kind: str, subscription: dict[str, Any]) -> Topic:
         normalised["dex"] = _optional(subscription, "dex", str, "")
         if normalised["dex"]:
             raise _Unserved(_compact(normalised))
-    return _topic(normalised, user=user.lower())
+    return _topic(normalised, user=user)
 
 
 def _post(request: dict[str, Any]) -> Post:

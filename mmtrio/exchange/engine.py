@@ -16,7 +16,7 @@ from mmtrio.exchange import metadata, rows
 from mmtrio.exchange.accounts import Balance
 from mmtrio.exchange.actions import Action, UnreadableBody, read_action, read_envelope
 from mmtrio.exchange.admission import Admission, Refused
-from mmtrio.exchange.execution import execute, lane, single_error, whole_error
+from mmtrio.exchange.execution import execute, lane, payload_error, whole_error
 from mmtrio.exchange.floor import Emission, TradingFloor
 from mmtrio.exchange.info import AsOf, InfoDesk, InfoRefused
 from mmtrio.exchange.market_rules import SpotMarket
@@ -64,6 +64,7 @@ class _Pending:
     ticket: Ticket
     user: Address
     action: Action
+    arrived_ms: int
     expires_after_ms: int | None
     refusal: Json | None = None
     """The reply of a house participant's action that was refused before its block."""
@@ -126,7 +127,7 @@ class Engine:
         if refusal is not None:
             return Immediate(200, refusal)
         self._admission.book(signer, user, envelope, now_ms)
-        return self._enqueue(user, envelope.action, envelope.expires_after_ms)
+        return self._enqueue(user, envelope.action, now_ms, envelope.expires_after_ms)
 
     def submit_direct(self, user: Address, action: Json, now_ms: int) -> Ticket:
         """An action of a participant of the house: the same rules without signature, nonce and budget. Refusals
@@ -141,7 +142,7 @@ class Engine:
         refusal = self._refusal_before_block(readable)
         if readable.n_elements > ELEMENTS_MAX:
             refusal = whole_error(OVER_WEIGHT)
-        return self._enqueue(user, readable, None, refusal)
+        return self._enqueue(user, readable, self._venue_ms(now_ms), None, refusal)
 
     def set_outside_book(self, coin: Coin, bids: OutsideLevels, asks: OutsideLevels) -> None:
         """From the start of the next block the recorded liquidity of a market is this, levels best first as
@@ -159,14 +160,19 @@ class Engine:
         if action.n_elements == 0:
             return whole_error("Empty batch.")  # Refused by the venue as well; its words were never recorded.
         text = before_batch(action, self._floor, self._perp_names)
-        return None if text is None else single_error(text)
+        return None if text is None else payload_error(action, text)
 
     def _enqueue(
-        self, user: Address, action: Action, expires_after_ms: int | None, refusal: Json | None = None
+        self,
+        user: Address,
+        action: Action,
+        arrived_ms: int,
+        expires_after_ms: int | None,
+        refusal: Json | None = None,
     ) -> Ticket:
         self._n_tickets += 1
         ticket = Ticket(self._n_tickets)
-        self._pending.append(_Pending(ticket, user, action, expires_after_ms, refusal))
+        self._pending.append(_Pending(ticket, user, action, arrived_ms, expires_after_ms, refusal))
         return ticket
 
     def _venue_ms(self, now_ms: int) -> int:
@@ -176,8 +182,8 @@ class Engine:
     # Blocks
 
     def run_block(self, now_ms: int) -> Block:
-        """Runs what was accepted since the last block: first what only rests, then cancels, then what may take;
-        in order of arrival inside each (protocol 12.3)."""
+        """Runs what has arrived by now: first what only rests, then cancels, then what may take; in order of arrival
+        inside each (protocol 12.3). Blocks may be run for moments that are past: what came after one of them waits."""
         self.height += 1
         floor = self._floor
         floor.begin_block(max(now_ms, floor.time_ms + 1))
@@ -185,14 +191,13 @@ class Engine:
         for index, (coin, bids, asks) in enumerate(outside_books):
             floor.begin_action(self.height, -1 - index)
             self._outside.replace(coin, bids, asks)
-        pending, self._pending = self._pending, []
+        arrived = [item for item in self._pending if item.arrived_ms <= floor.time_ms]
+        self._pending = [item for item in self._pending if item.arrived_ms > floor.time_ms]
         replies = {}
-        for index, item in enumerate(
-            sorted(pending, key=lambda item: lane(item.action))
-        ):  # The sort is stable.
+        for index, item in enumerate(sorted(arrived, key=_lane_of)):  # The sort is stable.
             floor.begin_action(self.height, index)
             replies[item.ticket] = self._run(item)
-        ordered = tuple((item.ticket, replies[item.ticket]) for item in pending)
+        ordered = tuple((item.ticket, replies[item.ticket]) for item in arrived)
         return self._block(ordered, floor.end_block())
 
     def _run(self, item: _Pending) -> Json:
@@ -306,3 +311,7 @@ class Engine:
     def move_balance_silently(self, user: Address, token_index: int, units: int) -> None:
         """Units come from the outside account (or go there, if negative), on no stream."""
         self._tampering.move_balance(user, token_index, units)
+
+
+def _lane_of(item: _Pending) -> int:
+    return lane(item.action)

@@ -47,8 +47,11 @@ def whole_error(text: str) -> Json:
     return {"status": "err", "response": text}
 
 
-def single_error(text: str) -> Json:
-    """The reply to a batch that was refused before its elements were looked at: one status for all of them."""
+def payload_error(action: Action, text: str) -> Json:
+    """The reply to a batch that was refused before its elements were looked at: one status for all of them. A single
+    modify has no statuses (protocol 6.3)."""
+    if isinstance(action, ModifyAction) and not action.is_batch:
+        return whole_error(text)
     return _statuses("order", [{"error": text}])
 
 

@@ -110,17 +110,20 @@ class Hub:
         """Every topic somebody listens to, oldest first."""
         return tuple(self._listeners)
 
-    def has_listeners(self, topic: Topic) -> bool:
-        return topic in self._listeners
-
     def listeners(self, topic: Topic) -> tuple[Connection, ...]:
         return tuple(self._listeners.get(topic, {}).values())
 
+    # What one address has, over all its sockets
+
+    def connections_of(self, peer_name: str) -> list[Connection]:
+        return [c for c in self.connections.values() if c.peer_name == peer_name]
+
     def subscription_count(self, peer_name: str) -> int:
-        """Subscriptions of one address over all its sockets."""
-        return sum(len(c.topics) for c in self.connections.values() if c.peer_name == peer_name)
+        return sum(len(c.topics) for c in self.connections_of(peer_name))
+
+    def posts_in_flight(self, peer_name: str) -> int:
+        return sum(c.posts_in_flight for c in self.connections_of(peer_name))
 
     def users_watched(self, peer_name: str) -> dict[str, None]:
-        """Accounts watched from one address over all its sockets."""
-        mine = (c for c in self.connections.values() if c.peer_name == peer_name)
-        return {topic.user: None for c in mine for topic in c.topics if topic.user is not None}
+        topics = (topic for c in self.connections_of(peer_name) for topic in c.topics)
+        return {topic.user: None for topic in topics if topic.user is not None}

@@ -1,4 +1,4 @@
-"""What the venue counts per address of the network: request weight over a rolling minute (protocol 11.1)."""
+"""What the venue counts per address of the network, over a rolling minute (protocol 11.1)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ WINDOW_MS = 60_000
 
 
 @attrs.define(eq=False)
-class WeightWindow:
-    """Weight spent by one address in the last minute. `weight_max` None counts and never refuses."""
+class MinuteWindow:
+    """What one address has spent of something in the last minute. `spent_max` None counts and never refuses."""
 
-    weight_max: int | None = 1200
+    spent_max: int | None
     _spent: deque[tuple[int, int]] = attrs.field(factory=deque, init=False)
     _total: int = attrs.field(default=0, init=False)
 
@@ -24,8 +24,21 @@ class WeightWindow:
 
     def admits(self, now_ms: int) -> bool:
         """May another request come in? Its own weight is known only afterwards, so it may overshoot."""
-        return self.weight_max is None or self.used(now_ms) < self.weight_max
+        return self.spent_max is None or self.used(now_ms) < self.spent_max
 
     def charge(self, weight: int, now_ms: int) -> None:
+        self.used(now_ms)  # Forgets what is over, so that counting alone takes no memory either.
         self._spent.append((now_ms, weight))
         self._total += weight
+
+
+@attrs.define(eq=False)
+class PeerLimits:
+    """One address of the network."""
+
+    weight: MinuteWindow
+    """Of requests over HTTP."""
+    connects: MinuteWindow
+    """New WebSockets."""
+    messages: MinuteWindow
+    """Frames from the client, over all its sockets."""

@@ -10,12 +10,13 @@ Blocks follow Trio's clock, so under a virtual clock the venue is as determinist
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 import msgspec
 import trio
 
+from mmtrio.exchange.actions import UNREADABLE
 from mmtrio.exchange.budgets import action_weight, info_weight
 from mmtrio.exchange.client_frames import (
     ClientRequest,
@@ -27,13 +28,13 @@ from mmtrio.exchange.client_frames import (
     Unsubscribe,
     understand,
 )
-from mmtrio.exchange.engine import Block, Engine, Immediate, InfoRefused
+from mmtrio.exchange.engine import Engine, Immediate, InfoRefused
 from mmtrio.exchange.faults import Faults, HttpReply, HttpRequest
 from mmtrio.exchange.feeds import FeedParams, Feeds, frame_of
 from mmtrio.exchange.hub import Connection, Hub, Outbox
-from mmtrio.exchange.limits import WeightWindow
+from mmtrio.exchange.limits import MinuteWindow, PeerLimits
 
-UNPROCESSABLE = HttpReply(422, text="Failed to deserialize the JSON body into the target type")
+UNPROCESSABLE = HttpReply(422, text=UNREADABLE)
 
 
 class Participant(Protocol):
@@ -41,6 +42,14 @@ class Participant(Protocol):
 
     def act(self, engine: Engine, now_ms: int) -> None:
         """Called before each block."""
+
+
+@runtime_checkable
+class Stepper(Protocol):
+    """A participant whose actions up to now do not all belong into one block."""
+
+    def stop_ms(self, now_ms: int) -> int:
+        """When the next block has to run for its sake: now at the latest, and later than it last acted."""
 
 
 @attrs.frozen
@@ -53,7 +62,10 @@ class VenueParams:
     hangup_after_s: float = 0.1
     """From a subscription to an unknown coin to the end of the socket."""
     ip_weight_per_minute: int | None = 1200
-    """None: counted, never refused."""
+    """This and what follows are limits of one address of the network. None: counted, never refused."""
+    connections_max: int | None = 10
+    connects_per_minute_max: int | None = 30
+    messages_per_minute_max: int | None = 2000
     subscriptions_max: int = 1000
     users_max: int = 10
     posts_in_flight_max: int = 100
@@ -86,15 +98,15 @@ class LocalVenue:
         """`epoch_ms` is the venue's time at this moment."""
         self.engine = engine
         self.participants = tuple(participants)
+        self._steppers = tuple(each for each in self.participants if isinstance(each, Stepper))
         self.params = params or VenueParams()
         self.faults = faults or Faults()
         self.hub = Hub()
         self.feeds = Feeds(engine, self.params.feeds)
-        self.blocks_count = 0
         self._epoch_ms = epoch_ms
         self._epoch_at_s = trio.current_time()
         self._waiting: dict[int, _Waiting] = {}
-        self._weights: dict[str, WeightWindow] = {}
+        self._peers: dict[str, PeerLimits] = {}
 
     def now_ms(self) -> int:
         """The venue's time, in milliseconds since 1970."""
@@ -118,13 +130,18 @@ class LocalVenue:
             if due_s <= trio.current_time():
                 due_s = trio.current_time() + block_s
 
-    def run_block(self) -> Block:
-        """Let everybody act, run the block, answer who waits, and push what changed."""
+    def run_block(self) -> None:
+        """Run the block of this moment, and before it those that are still needed for moments since the last one."""
         now_ms = self.now_ms()
+        while (stop_ms := min((s.stop_ms(now_ms) for s in self._steppers), default=now_ms)) < now_ms:
+            self._run_block(stop_ms)
+        self._run_block(now_ms)
+
+    def _run_block(self, now_ms: int) -> None:
+        """Let everybody act, run the block, answer who waits, and push what changed."""
         for participant in self.participants:
             participant.act(self.engine, now_ms)
         block = self.engine.run_block(now_ms)
-        self.blocks_count += 1
         for ticket, reply in block.replies:
             waiting = self._waiting.pop(ticket, None)
             if waiting is not None:  # Participants of the house do not wait, nor does who hung up.
@@ -132,7 +149,6 @@ class LocalVenue:
                 waiting.decided.set()
         for topic, frame in self.feeds.frames_after(block, self.hub.topics):
             self._push(topic, frame)
-        return block
 
     def _push(self, topic: Topic, frame: str) -> None:
         if self.faults.passes_frame(topic):
@@ -146,7 +162,7 @@ class LocalVenue:
         instead = await self.faults.before_request(request)
         if instead is not None:
             return instead
-        if not request.is_post and not self._weight_of(request.peer_name).admits(self.now_ms()):
+        if not request.is_post and not self._peer(request.peer_name).weight.admits(self.now_ms()):
             return HttpReply(429)
         if request.path == "/info":
             reply = self._info(request)
@@ -186,15 +202,34 @@ class LocalVenue:
 
     def _charge(self, request: HttpRequest, weight: int) -> None:
         if not request.is_post:
-            self._weight_of(request.peer_name).charge(weight, self.now_ms())
+            self._peer(request.peer_name).weight.charge(weight, self.now_ms())
 
-    def _weight_of(self, peer_name: str) -> WeightWindow:
-        window = self._weights.get(peer_name)
-        if window is None:
-            window = self._weights[peer_name] = WeightWindow(self.params.ip_weight_per_minute)
-        return window
+    def _peer(self, peer_name: str) -> PeerLimits:
+        peer = self._peers.get(peer_name)
+        if peer is None:
+            params = self.params
+            peer = self._peers[peer_name] = PeerLimits(
+                weight=MinuteWindow(params.ip_weight_per_minute),
+                connects=MinuteWindow(params.connects_per_minute_max),
+                messages=MinuteWindow(params.messages_per_minute_max),
+            )
+        return peer
 
     # WebSocket frames
+
+    def refuse_connection(self, peer_name: str) -> HttpReply | None:
+        """The reply to a handshake of an address that has too many sockets, or opens them too fast; None lets it in.
+
+        How the venue refuses these was never recorded; a refusal counts as no connection.
+        """
+        connects = self._peer(peer_name).connects
+        connections_max = self.params.connections_max
+        if connections_max is not None and len(self.hub.connections_of(peer_name)) >= connections_max:
+            return HttpReply(429, text=f"Cannot have more than {connections_max} connections.")
+        if not connects.admits(self.now_ms()):
+            return HttpReply(429, text=f"Cannot open more than {connects.spent_max} connections per minute.")
+        connects.charge(1, self.now_ms())
+        return None
 
     def open_connection(self, peer_name: str, drop: Callable[[str], None]) -> Connection:
         outbox = Outbox(self.params.outbox_frames_max, self.params.outbox_bytes_max)
@@ -203,7 +238,11 @@ class LocalVenue:
             connection.send(self.params.greeting)
         return connection
 
-    def understand(self, frame: str | bytes) -> ClientRequest:
+    def understand(self, connection: Connection, frame: str | bytes) -> ClientRequest:
+        messages = self._peer(connection.peer_name).messages
+        if not messages.admits(self.now_ms()):  # What the venue says then was never recorded.
+            return Refused(f"Cannot send more than {messages.spent_max} messages per minute.")
+        messages.charge(1, self.now_ms())
         return understand(frame, self.engine.is_listed)
 
     def handle(self, connection: Connection, request: Ping | Subscribe | Unsubscribe | Refused) -> None:
@@ -247,7 +286,7 @@ class LocalVenue:
 
     async def answer_post(self, connection: Connection, post: Post) -> None:
         """Answer a request that came over the WebSocket; replies may overtake each other."""
-        if connection.posts_in_flight >= self.params.posts_in_flight_max:
+        if self.hub.posts_in_flight(connection.peer_name) >= self.params.posts_in_flight_max:
             connection.send(frame_of("error", f"too many pending post requests id={post.id}"))
             return
         connection.posts_in_flight += 1

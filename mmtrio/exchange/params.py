@@ -22,7 +22,7 @@ class EngineParams:
     """A price further from the reference is refused before the batch is looked at (older texts say 95)."""
     min_notional_quote: int = 10
     open_orders_max: int = 1000
-    """Per account; house participants are not counted."""
+    """Per account, and one more per 5,000,000 dollars it has traded, up to 5000; the house is not counted."""
     ended_orders_max: int = 2000
     """How many ended orders `orderStatus` remembers, by count."""
     fills_max: int = 10_000

@@ -13,9 +13,11 @@ What decides whether the recording fills an order that was never in it, in words
 
 The engine keeps these rules (`outside.py`); here books and trades are brought to it in the recorded order.
 
-What this cannot know: how others would have reacted to our orders. And one lump of recorded time is played per
-block: all trades of a lump meet the book before the first of them. At speed 1 a lump is 70 ms and rarely holds two
-trades; at speed 20 it is 1.4 s, and up to a fifth of the trades come too late for what they took.
+Trades of one block of the exchange all meet the book before the first of them. So the recording asks for a block of
+its own wherever a book follows a trade (`stop_ms`): at speed 20 the 1.4 s of recorded time between two blocks of the
+exchange become some of them, each with its own time. One venue millisecond is the finest step.
+
+What this cannot know: how others would have reacted to our orders.
 
 When the recording ends, the last book stays, `has_ended` says so, and the market stands still.
 """
@@ -23,8 +25,10 @@ When the recording ends, the last book stays, `has_ended` says so, and the marke
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -100,30 +104,59 @@ class RecordedMarket:
         self._book = _RecordedBook(self.market)
         self._frames: Iterator[Frame] = frames(Path(folder), recorded.coin)
         self._next: Frame | None = next(self._frames, None)
+        self._due: deque[Frame] = deque()
+        """Read, and not played yet."""
         self._started_ms: int | None = None
+
+    def stop_ms(self, now_ms: int) -> int:
+        """When the next block has to run so that trades up to now meet the book they were made with: the time of the
+        first trade that a book follows, or now."""
+        if self.has_ended:
+            return now_ms
+        self._read_until(self._recorded_ms(now_ms))
+        for frame, following in pairwise(self._due):
+            if isinstance(frame, TradeFrame) and not isinstance(following, TradeFrame):
+                return min(self._venue_ms(frame.time), now_ms)
+        return now_ms
 
     def act(self, exchange: Exchange, now_ms: int) -> None:
         """Play what was recorded since the last block."""
         if self.has_ended:
             return
-        if self._started_ms is None:
-            self._started_ms = now_ms
-        self.played_ms = self.recorded.first_ms + int((now_ms - self._started_ms) * self.speed)
+        self.played_ms = self._recorded_ms(now_ms)
+        self._read_until(self.played_ms)
         trades: list[TradeFrame] = []
-        while self._next is not None and self._next.time <= self.played_ms:
-            if not isinstance(self._next, TradeFrame):
-                self._book.apply(self._next)
+        while self._due and self._due[0].time <= self.played_ms:
+            frame = self._due.popleft()
+            if not isinstance(frame, TradeFrame):
+                self._book.apply(frame)
             elif self._book.has_begun:  # A recorder is first told of trades from before its first book.
                 if not trades:
                     self._book.put_into(exchange)
-                trades.append(self._next)
-            self._next = next(self._frames, None)
+                trades.append(frame)
         if trades:  # Later books wait for the next block: these trades were made in the ones before.
             self._take(exchange, trades, now_ms)
             return
         self._book.put_into(exchange)
-        if self._next is None:
+        if self._next is None and not self._due:
             self._end()
+
+    def _read_until(self, recorded_ms: int) -> None:
+        while self._next is not None and self._next.time <= recorded_ms:
+            self._due.append(self._next)
+            self._next = next(self._frames, None)
+
+    def _recorded_ms(self, now_ms: int) -> int:
+        """The recording's time at a time of the venue. The first one asked about is the recording's start."""
+        if self._started_ms is None:
+            self._started_ms = now_ms
+        return self.recorded.first_ms + int((now_ms - self._started_ms) * self.speed)
+
+    def _venue_ms(self, recorded_ms: int) -> int:
+        """The first time of the venue at which so much of the recording is due."""
+        assert self._started_ms is not None
+        venue_ms = self._started_ms + max(0, int((recorded_ms - self.recorded.first_ms) / self.speed))
+        return venue_ms if self._recorded_ms(venue_ms) >= recorded_ms else venue_ms + 1
 
     def _take(self, exchange: Exchange, trades: list[TradeFrame], now_ms: int) -> None:
         """Send the recorded trades of a block as takers, those of one time, side and price as one."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import attrs
 
 from mmtrio.core.types import Side
+from mmtrio.exchange.accounts import Account
 from mmtrio.exchange.actions import Action, CancelAction, ModifyAction, NoopAction, OrderAction, OrderRequest
 from mmtrio.exchange.floor import TradingFloor
 from mmtrio.exchange.market_rules import SPOT_ASSET_OFFSET, SpotMarket
@@ -19,6 +20,8 @@ from mmtrio.exchange.matching import Order
 from mmtrio.exchange.params import EngineParams
 
 ELEMENTS_MAX = 200
+_VOLUME_PER_OPEN_ORDER = 5_000_000
+_OPEN_ORDERS_CEILING = 5000
 
 MISSING_ORDER = "Order was never placed, already canceled, or filled."
 CANNOT_MODIFY = "Cannot modify canceled or filled order"
@@ -115,16 +118,20 @@ def passing_refusal(order: Order, floor: TradingFloor) -> Refusal | None:
     """The first rule an order breaks with the book and the balances as they are now, or None."""
     market, account = floor.markets[order.coin], floor.ledger.accounts[order.user]
     may_rest = order.tif != "Ioc"
-    if may_rest and not account.is_house and len(account.orders) >= floor.params.open_orders_max:
-        return Refusal(
-            "tooManyOpenOrdersRejected", "Too many open orders."
-        )  # The venue's text was never recorded.
+    if may_rest and not account.is_house and len(account.orders) >= _open_orders_max(account, floor.params):
+        # The venue's text was never recorded.
+        return Refusal("tooManyOpenOrdersRejected", "Too many open orders.")
     if not floor.ledger.can_afford(account, market, order.side, order.price_ticks, order.original_lots):
         return Refusal("insufficientSpotBalanceRejected", "Insufficient spot balance")
     if order.tif == "Alo" and floor.books[order.coin].would_match(order.side, order.price_ticks):
         text = f"Post only order would have immediately matched, bbo was {_bbo(floor, market)}."
         return Refusal("badAloPxRejected", text)
     return None
+
+
+def _open_orders_max(account: Account, params: EngineParams) -> int:
+    bought_by_volume = account.volume_e8 // (_VOLUME_PER_OPEN_ORDER * 10**8)
+    return min(params.open_orders_max + bought_by_volume, _OPEN_ORDERS_CEILING)
 
 
 def _bbo(floor: TradingFloor, market: SpotMarket) -> str:

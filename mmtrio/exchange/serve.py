@@ -35,6 +35,8 @@ RECEIVE_BYTES = 64 * 1024
 _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 HANDSHAKE_S = 5.0
 """For what follows a request to upgrade; all of it is ours to do, so it never takes that long."""
+LINGER_S = 1.0
+"""How long a client may take to read a last reply."""
 
 
 async def serve_exchange(
@@ -51,24 +53,26 @@ async def serve_exchange(
     await trio.serve_listeners(partial(serve_connection, venue=venue), listeners)
 
 
-async def serve_connection(stream: trio.abc.Stream, venue: LocalVenue) -> None:
+async def serve_connection(stream: trio.abc.HalfCloseableStream, venue: LocalVenue) -> None:
     """Serve one client for as long as its connection lasts. Whatever the client does, this only returns."""
     http = _HttpPeer(stream, _peer_name(stream))
     try:
         while True:
             request = await http.next_request()
             if request is None:
-                return
+                return await http.linger()
             if isinstance(request, _Upgrade):
-                await _serve_websocket(_ReplayStream(stream, request.raw), venue, http.peer_name)
-                return
-            reply = await _route(request, venue, http.peer_name)
+                reply = venue.refuse_connection(http.peer_name)
+                if reply is None:
+                    replay = _ReplayStream(stream, request.handshake, request.rest)
+                    return await _serve_websocket(replay, venue, http.peer_name)
+            else:
+                reply = await _route(request, venue, http.peer_name)
             if reply is None:
-                abort_stream(stream)
-                return
+                return abort_stream(stream)
             await http.send(reply)
             if not http.prepare_for_next():
-                return
+                return await http.linger()
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         return  # The peer is gone; nothing is owed to it.
     finally:
@@ -110,38 +114,41 @@ class _Request:
 
 @attrs.frozen
 class _Upgrade:
-    """A request to speak WebSocket; `raw` is its opening handshake and all that was read after it.
+    """A request to speak WebSocket."""
 
-    The handshake is written anew from what h11 has understood: other libraries stumble over odd headers. Extensions
-    are left out, as the venue negotiates none.
-    """
+    key: bytes
+    rest: bytes
+    """What was read after the opening handshake."""
 
-    raw: bytes
-
-    @classmethod
-    def of(cls, key: bytes, rest: bytes) -> _Upgrade:
+    @property
+    def handshake(self) -> bytes:
+        """The opening handshake, written anew from what h11 has understood: other libraries stumble over odd headers.
+        Extensions are left out, as the venue negotiates none."""
         head = b"GET /ws HTTP/1.1\r\nHost: venue\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        return cls(head + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n" + rest)
+        return head + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + self.key + b"\r\n\r\n"
 
 
 class _HttpPeer:
     """HTTP/1.1 with one client: the Trio half of h11."""
 
-    def __init__(self, stream: trio.abc.Stream, peer_name: str) -> None:
+    def __init__(self, stream: trio.abc.HalfCloseableStream, peer_name: str) -> None:
         self.peer_name = peer_name
         self._stream = stream
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
+        self._wants_body = True
 
     async def next_request(self) -> _Request | _Upgrade | None:
         """The next request; None where the client is done, or sent what is no HTTP and was told so."""
+        self._wants_body = True
         try:
             event = await self._next_event()
             if not isinstance(event, h11.Request):
                 return None  # ConnectionClosed.
             path = event.target.decode("latin-1").partition("?")[0]
+            self._wants_body = event.method != b"HEAD"
             request = await self._with_body(event.method.decode("latin-1"), path)
             key = _websocket_key(event) if path == "/ws" else None
-            return request if key is None else _Upgrade.of(key, self._http.trailing_data[0])
+            return request if key is None else _Upgrade(key, self._http.trailing_data[0])
         except h11.RemoteProtocolError as error:
             if self._http.our_state is h11.IDLE or self._http.our_state is h11.SEND_RESPONSE:
                 await self.send(HttpReply(error.error_status_hint, text="Bad Request"), is_last=True)
@@ -179,12 +186,8 @@ class _HttpPeer:
         if is_last or self._http.their_state is not h11.DONE:
             headers.append((b"Connection", b"close"))
         response = h11.Response(status_code=reply.status, headers=headers)
-        out = (
-            self._http.send(response),
-            self._http.send(h11.Data(data=body)),
-            self._http.send(h11.EndOfMessage()),
-        )
-        await self._stream.send_all(b"".join(part for part in out if part))
+        events = [response, *([h11.Data(data=body)] if self._wants_body else []), h11.EndOfMessage()]
+        await self._stream.send_all(b"".join(self._http.send(event) or b"" for event in events))
 
     def prepare_for_next(self) -> bool:
         """False where this connection carries no further request."""
@@ -192,6 +195,13 @@ class _HttpPeer:
             return False
         self._http.start_next_cycle()
         return True
+
+    async def linger(self) -> None:
+        """Let the last reply arrive: to close with bytes unread is a reset, and it would overtake the reply."""
+        with trio.move_on_after(LINGER_S):
+            await self._stream.send_eof()
+            while await self._stream.receive_some(RECEIVE_BYTES):
+                pass
 
 
 async def _route(request: _Request, venue: LocalVenue, peer_name: str) -> HttpReply | None:
@@ -231,10 +241,16 @@ def _websocket_key(request: h11.Request) -> bytes | None:
 
 @attrs.define(eq=False)
 class _ReplayStream(trio.abc.Stream):
-    """A stream that first gives again what was read from it already."""
+    """A stream that first gives again what was read from it already.
+
+    After the handshake it gives nothing until that is `accepted`: trio-websocket would take frames that come before
+    and look at them only when more has come.
+    """
 
     _stream: trio.abc.Stream
-    _raw: bytes
+    _handshake: bytes
+    _rest: bytes
+    accepted: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._stream.send_all(data)
@@ -243,12 +259,16 @@ class _ReplayStream(trio.abc.Stream):
         await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        if not self._raw:
-            return await self._stream.receive_some(max_bytes)
+        assert max_bytes is None or max_bytes >= RECEIVE_BYTES, max_bytes
         await trio.lowlevel.checkpoint()
-        cut = len(self._raw) if max_bytes is None else max_bytes
-        data, self._raw = self._raw[:cut], self._raw[cut:]
-        return data
+        if self._handshake:
+            data, self._handshake = self._handshake, b""
+            return data
+        await self.accepted.wait()
+        if self._rest:
+            data, self._rest = self._rest, b""
+            return data
+        return await self._stream.receive_some(max_bytes)
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -298,9 +318,11 @@ async def _accept(nursery: trio.Nursery, stream: _ReplayStream) -> WebSocketConn
             request = await wrap_server_stream(
                 nursery, stream, max_message_size=MESSAGE_BYTES_MAX, receive_buffer_size=RECEIVE_BYTES
             )
-            return await request.accept()
+            websocket: WebSocketConnection = await request.accept()
     except (ConnectionClosed, trio.TooSlowError):
         return None
+    stream.accepted.set()
+    return websocket
 
 
 async def _write(
@@ -325,7 +347,7 @@ async def _read(
             frame = await websocket.get_message()
         except ConnectionClosed:
             return
-        request = venue.understand(frame)
+        request = venue.understand(connection, frame)
         if isinstance(request, Hangup):
             log.info("connection %d asked for %s: dropped", connection.number, request.reason)
             await trio.sleep(venue.params.hangup_after_s)

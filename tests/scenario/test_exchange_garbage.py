@@ -7,11 +7,13 @@ import random
 import pytest
 import trio
 
+from mmtrio.exchange.local_venue import VenueParams
 from mmtrio.exchange.memory_streams import MemoryStream
 from tests.support.determinism import run_seeded
 from tests.support.exchanges import HYPE, Exchange, open_exchange
 
 CLIENTS = 40
+UNLIMITED = VenueParams(connections_max=None, connects_per_minute_max=None)
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -25,7 +27,7 @@ SUBSCRIBE = f'{{"method":"subscribe","subscription":{{"type":"bbo","coin":"{HYPE
 def test_garbage_breaks_nothing_and_leaves_nothing_behind(seed: int) -> None:
     async def world() -> None:
         rng = random.Random(seed)
-        async with open_exchange() as exchange:
+        async with open_exchange(params=UNLIMITED) as exchange:
             for _ in range(CLIENTS):
                 await _be_a_bad_client(exchange, rng)
             await trio.sleep(61)
@@ -68,7 +70,9 @@ def _garbage(rng: random.Random) -> bytes:
         case 0:
             return rng.randbytes(rng.randrange(1, 200))
         case 1:
-            return _spoilt(POST * rng.randrange(1, 4), rng.randrange(1, 6), rng)
+            method = rng.choice((b"POST", b"GET", b"HEAD", b"PUT", b"CONNECT", b"OPTIONS"))
+            request = POST.replace(b"POST", method)
+            return _spoilt(request * rng.randrange(1, 4), rng.randrange(6), rng)
         case 2:
             return _spoilt(UPGRADE, rng.randrange(3), rng)
     return UPGRADE + b"".join(_frame_or_not(rng) for _ in range(rng.randrange(1, 6)))

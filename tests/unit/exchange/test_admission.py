@@ -8,6 +8,7 @@ import pytest
 
 from mmtrio.exchange.budgets import RequestBudget, action_weight, info_weight
 from mmtrio.exchange.development_accounts import DEVELOPMENT_ACCOUNTS
+from mmtrio.exchange.engine import Immediate
 from mmtrio.exchange.nonces import NonceSet
 from mmtrio.exchange.world import default_world
 from tests.support.exchange_actions import (
@@ -83,6 +84,16 @@ def test_whatever_was_changed_after_signing_names_a_stranger(venue, change):
         cancel(5) | {"f": False},  # an option that must be left out when false
         dict(reversed(list(place(buy("34", "1")).items()))),  # another key order
         cancel_by_cloid("0x" + "AB" * 16),  # upper case
+        place(buy("34.9", "2", "Alo", cloid="0x" + "AB" * 16)),
+        batch_modify(("0x" + "AB" * 16, buy("34.9", "2", "Alo"))),
+        place(buy("034.9", "2")),  # a leading zero
+        place(buy("34.9", "2.0")),
+        place({key: buy("34", "1")[key] for key in "bapsrt"}),  # another order inside an order
+        place(buy("34", "1") | {"x": 1}),  # a key the venue does not know
+        place(buy("34", "1")) | {"builder": None},
+        {"type": "batchModify", "modifies": [{"order": buy("34", "1"), "oid": 5}]},
+        {"type": "cancel", "cancels": [{"o": 5, "a": HYPE}]},
+        batch_modify((5, buy("34.9", "2", "Alo"))) | {"a": False},
         place(buy("34", "1") | {"c": None}),  # a null that must be left out
     ],
 )
@@ -100,7 +111,32 @@ def test_a_signature_for_mainnet_is_not_for_here(venue):
     assert "does not exist" in text_of(venue.refused(signed(NOOP, START_MS, is_mainnet=True)))
 
 
-@pytest.mark.parametrize("r, v", [("0x0", 27), ("not hex", 27), ("0x" + "ff" * 32, 27), ("0x12", 5)])
+def test_a_cloid_in_capitals_of_a_body_signed_in_small_letters_is_the_same_cloid(venue):
+    body = signed(place(buy("34.9", "2", "Alo", cloid="0x" + "ab" * 16)), START_MS)
+    body["action"]["orders"][0]["c"] = "0x" + "AB" * 16
+    venue.accepted(body)
+    assert venue.engine.open_orders(ALICE)[0]["cloid"] == "0x" + "ab" * 16
+
+
+def test_an_order_that_asks_for_the_early_slot_by_a_fee_is_signed_with_it_and_refused_here(venue):
+    body = signed(place(buy("34.9", "2", "Alo")) | {"grouping": {"p": 5}}, START_MS)
+    assert venue.refused(body).body["response"]["data"]["statuses"] == [
+        {"error": "Invalid grouping for spot orders."}
+    ]
+
+
+@pytest.mark.parametrize(
+    "r, v",
+    [
+        ("0x0", 27),
+        ("not hex", 27),
+        ("0x" + "ff" * 32, 27),
+        ("0x12", 5),
+        ("12", 27),
+        ("0x1_2", 27),
+        ("0x", 27),
+    ],
+)
 def test_a_malformed_signature_cannot_be_recovered(venue, r, v):
     body = signed(NOOP, START_MS)
     body["signature"] |= {"r": r, "v": v}
@@ -218,6 +254,14 @@ def test_nonces_may_arrive_out_of_order_among_the_newest_hundred():
     assert nonces.refusal(START_MS + 2, START_MS) == f"Invalid nonce: duplicate nonce {START_MS + 2}"
 
 
+def test_a_nonce_need_only_be_above_the_smallest_kept():
+    nonces = NonceSet()
+    for nonce in range(START_MS, START_MS + 1000, 10):
+        nonces.use(nonce)
+    assert nonces.refusal(START_MS + 1, START_MS) is None
+    assert "too low" in (nonces.refusal(START_MS - 1, START_MS) or "")
+
+
 def test_nonces_lie_within_two_days_back_and_one_day_ahead():
     nonces, day_ms = NonceSet(), 86_400_000
     low_ms, high_ms = START_MS - 2 * day_ms, START_MS + day_ms
@@ -234,6 +278,17 @@ def test_an_action_that_came_too_late_costs_five_times(venue):
     body = signed(place(buy("34", "1"), buy("33", "1")), START_MS, expires_after_ms=START_MS - 1)
     assert text_of(venue.refused(body)) == "Action already expired"
     assert venue.engine.requests_used(ALICE) == 10
+
+
+def test_an_action_may_arrive_at_the_very_moment_it_expires(venue):
+    body = signed(NOOP, START_MS, expires_after_ms=START_MS)
+    assert not isinstance(venue.engine.submit(body, START_MS), Immediate)
+    assert venue.engine.requests_used(ALICE) == 1
+
+
+def test_an_expired_action_does_not_use_its_nonce(venue):
+    venue.refused(signed(place(buy("34", "1")), START_MS, expires_after_ms=START_MS - 1))
+    venue.accepted(signed(NOOP, START_MS))
 
 
 def test_an_action_may_expire_while_it_waits_for_its_block(venue):
@@ -296,6 +351,36 @@ def test_cancels_have_a_ceiling_of_their_own():
     assert rich.refusal(300_000 * 10**8, is_cancel=True, now_ms=5) is not None
 
 
+def test_a_cancel_below_its_ceiling_does_not_put_the_next_order_off():
+    budget = RequestBudget(used=10_000)
+    budget.charge(1, 0, is_cancel=False, now_ms=0)
+    budget.charge(1, 0, is_cancel=True, now_ms=9_000)
+    assert budget.refusal(0, is_cancel=False, now_ms=9_999) is not None
+    assert budget.refusal(0, is_cancel=False, now_ms=10_000) is None
+
+
+def test_beyond_their_ceiling_cancels_share_the_drip_with_all_else():
+    budget = RequestBudget(used=20_000)
+    budget.charge(1, 0, is_cancel=True, now_ms=0)
+    assert budget.refusal(0, is_cancel=True, now_ms=9_999) is not None
+    assert budget.refusal(0, is_cancel=False, now_ms=9_999) is not None
+    assert budget.refusal(0, is_cancel=True, now_ms=10_000) is None
+
+
+def test_a_hammer_of_one_a_second_gets_through_every_ten_and_pays_for_these_only(venue):
+    """Refusals cost nothing and do not restart the window (protocol 11.2)."""
+    for nonce in range(50):
+        venue.accepted(signed(place(*[buy("34", "0.1")] * 200), START_MS + nonce))
+    passed_s, start_ms = [], venue.now_ms
+    for second in range(1, 41):
+        venue.now_ms = start_ms + 1000 * second
+        outcome = venue.engine.submit(signed(NOOP, START_MS + 1000 + second), venue.now_ms)
+        if not isinstance(outcome, Immediate):
+            passed_s.append(second)
+    assert passed_s == [10, 20, 30, 40]
+    assert venue.engine.requests_used(ALICE) == 10_004
+
+
 def test_the_engine_refuses_orders_and_takes_cancels_when_the_budget_is_spent(venue):
     for nonce in range(50):
         venue.accepted(signed(place(*[buy("34", "0.1")] * 200), START_MS + nonce))
@@ -318,6 +403,8 @@ def test_request_weights():
         info_weight("l2Book") == 2 and info_weight("userRole") == 60 and info_weight("openOrders", 500) == 20
     )
     assert info_weight("userFills", 45) == 22 and info_weight("spotClearinghouseState") == 2
+    assert [info_weight("userFillsByTime", rows) for rows in (0, 19, 20, 2000)] == [20, 20, 21, 120]
+    assert info_weight("userFills") == 20
 
 
 def test_assets_are_named_in_texts(venue):

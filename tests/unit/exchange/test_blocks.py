@@ -14,6 +14,7 @@ from tests.support.exchange_actions import (
     modify,
     place,
     sell,
+    signed,
 )
 
 
@@ -88,6 +89,24 @@ def test_all_events_of_a_block_share_one_time():
     stamps = {update["statusTimestamp"] for _, update in block.order_updates}
     stamps |= {fill["time"] for _, fill in block.fills} | {trade["time"] for trade in block.trades}
     assert stamps == {block.time_ms}
+
+
+def test_what_came_after_the_moment_of_a_block_waits_for_the_next():
+    venue = Venue()
+    early = submit(venue, ALICE, place(sell("35", "1", "Alo")))
+    venue.now_ms += 50
+    late = venue.engine.submit(signed(place(buy("35", "1", "Ioc")), START_MS, account=1), venue.now_ms)
+    block = venue.engine.run_block(START_MS + 49)
+    assert [ticket for ticket, _ in block.replies] == [early] and block.trades == ()
+    block = venue.engine.run_block(START_MS + 50)
+    assert [ticket for ticket, _ in block.replies] == [late] and len(block.trades) == 1
+
+
+def test_a_clock_that_goes_back_keeps_nobody_waiting():
+    venue = Venue()
+    venue.engine.run_block(START_MS + 1000)
+    ticket = venue.engine.submit_direct(ALICE, place(sell("35", "1", "Alo")), START_MS - 120_000)
+    assert [ticket for ticket, _ in venue.engine.run_block(START_MS - 119_000).replies] == [ticket]
 
 
 def test_venue_time_never_goes_back_nor_stands_still():

@@ -79,6 +79,18 @@ def test_a_single_modify_answers_without_oid_or_refuses_as_a_whole(venue):
     assert venue.act(ALICE, modify(oid, buy("33", "1", "Alo"))) == {"status": "err", "response": DEAD}
 
 
+def test_a_single_modify_has_no_statuses_for_an_error_of_its_payload_either(venue):
+    oid = venue.oid(ALICE, buy("34", "1"))
+    assert venue.act(ALICE, modify(oid, buy("33", "0", "Alo"))) == {
+        "status": "err",
+        "response": f"Order has zero size. asset={HYPE}",
+    }
+    assert venue.statuses(ALICE, batch_modify((oid, buy("33", "0", "Alo")))) == [
+        {"error": f"Order has zero size. asset={HYPE}"}
+    ]
+    assert [o["oid"] for o in venue.engine.open_orders(ALICE)] == [oid]
+
+
 def test_side_and_asset_stay_what_they_were(venue):
     oid = venue.oid(ALICE, buy("34", "1"))
     text = "Order modify cannot change asset or side. asset="

@@ -140,8 +140,8 @@ def test_a_partial_fill_is_another_open_update_and_frees_its_share_of_the_hold(v
         (buy("34.9", "0.001"), "Order has invalid size."),
         (buy("34.9", "-1"), "Order has invalid size."),
         (buy("34.9", "0"), "Order has zero size."),
-        (buy("6.98", "10"), "Order price cannot be more than 80% away from the reference price"),
-        (sell("62.92", "10"), "Order price cannot be more than 80% away from the reference price"),
+        (buy("6.9899", "10"), "Order price cannot be more than 80% away from the reference price"),
+        (sell("62.911", "10"), "Order price cannot be more than 80% away from the reference price"),
     ],
 )
 def test_errors_of_the_payload_come_once_for_the_whole_batch(venue, row, text):
@@ -149,8 +149,8 @@ def test_errors_of_the_payload_come_once_for_the_whole_batch(venue, row, text):
     assert venue.engine.open_orders(ALICE) == []
 
 
-def test_prices_just_inside_the_band_are_taken(venue):
-    statuses = venue.place(ALICE, buy("6.991", "10"), sell("62.9", "10"))
+def test_prices_up_to_the_band_are_taken(venue):
+    statuses = venue.place(ALICE, buy("6.99", "10"), sell("62.91", "10"))
     assert all("resting" in status for status in statuses)
 
 
@@ -203,6 +203,17 @@ def test_an_account_has_a_bounded_number_of_open_orders():
     statuses = venue.place(ALICE, buy("34", "1"), buy("33", "1"), buy("32", "1"), buy("31", "1", "Ioc"))
     assert statuses[2] == error("Too many open orders.")
     assert "immediately match" in statuses[3]["error"]  # An IOC order would never have been open.
+
+
+def test_volume_buys_open_orders_up_to_a_ceiling():
+    venue = Venue(params=EngineParams(open_orders_max=1))
+    account = venue.engine._floor.ledger.accounts[ALICE]
+    for volume, n_open in ((0, 1), (4_999_999, 1), (5_000_000, 2), (10**12, 5000)):
+        account.volume_e8 = volume * 10**8
+        while len(account.orders) < n_open:
+            statuses = venue.place(ALICE, *[buy("33.5", "0.3")] * min(200, n_open - len(account.orders)))
+            assert all("resting" in status for status in statuses)
+        assert venue.place(ALICE, buy("33.5", "0.3")) == [error("Too many open orders.")]
 
 
 # Self-trade

@@ -93,6 +93,14 @@ class Stage:
         self.n_blocks += 1
         return block
 
+    def blocks(self) -> list[Block]:
+        """The next block, and those that the recording needs before it."""
+        blocks = []
+        while (stop_ms := self.player.stop_ms(self.now_ms)) < self.now_ms:
+            self.player.act(self.engine, stop_ms)
+            blocks.append(self.engine.run_block(stop_ms))
+        return [*blocks, self.block()]
+
     def fills(self, n_blocks: int = 1) -> list[tuple[str, str]]:
         """(price, size) of the trader's fills in the next blocks."""
         blocks = [self.block() for _ in range(n_blocks)]
@@ -183,6 +191,54 @@ def test_a_trade_meets_the_newest_book_before_it_though_both_come_in_one_block(t
     stage.block()
     (print_,) = stage.block().trades
     assert (print_["px"], print_["sz"], print_["side"]) == ("10.0", "4.0", "B")
+
+
+def prints(blocks: list[Block]) -> list[tuple[int, str, str]]:
+    """(venue milliseconds since the start, price, size) of all trades."""
+    return [(b.time_ms - START_MS, row["px"], row["sz"]) for b in blocks for row in b.trades]
+
+
+def test_where_a_book_follows_a_trade_the_recording_needs_a_block_of_its_own(tmp_path: Path) -> None:
+    """At speed 20 one block spans 1.4 s of recording: each trade still meets the book of its moment."""
+    touches = [TOUCH] + [
+        touch(at_ms, ("9.9", "9.0"), (price, "9.0")) for at_ms, price in ((250, "10.0"), (650, "9.95"))
+    ]
+    trades = [trade(400, "B", "10.0", "4.0"), trade(450, "B", "10.0", "1.0"), trade(900, "B", "9.95", "5.0")]
+    stage = Stage(record(tmp_path, touches=touches, trades=trades), speed=20)
+    stage.blocks()
+    assert stage.player.stop_ms(stage.now_ms) == START_MS + 23, "the last trade before the book, rounded up"
+    blocks = stage.blocks()
+    assert prints(blocks) == [(23, "10.0", "4.0"), (23, "10.0", "1.0"), (70, "9.95", "5.0")]
+    assert [block.time_ms - START_MS for block in blocks] == [23, 70]
+    assert stage.levels()[1][0] == ("9.95", "4.0")
+
+
+def test_trades_with_no_book_after_them_need_no_block_of_their_own(tmp_path: Path) -> None:
+    trades = [trade(at_ms, "B", "10.01", "4.0") for at_ms in (10, 20, 30)]
+    stage = Stage(record(tmp_path, trades=trades))
+    stage.block()
+    assert stage.player.stop_ms(stage.now_ms) == stage.now_ms
+
+
+def test_a_book_that_a_trade_left_is_the_market_at_the_end_of_its_block(tmp_path: Path) -> None:
+    gone = touch(40, ("9.98", "50.5"), ("10.01", "100.0"))
+    stage = Stage(record(tmp_path, touches=[TOUCH, gone], trades=[trade(40, "A", "9.99", "100.0")]))
+    stage.blocks()
+    stage.blocks()
+    assert stage.levels()[0] == [("9.98", "50.5")]
+
+
+@pytest.mark.parametrize("speed", [0.3, 1, 7, 20, 333.3, 5000])
+def test_stops_go_forward_and_every_trade_is_played_at_any_speed(tmp_path: Path, speed: float) -> None:
+    touches = [touch(at_ms, ("9.99", "100.0"), ("10.01", f"{100 + at_ms}.0")) for at_ms in range(0, 900, 30)]
+    trades = [trade(at_ms, "B", "10.01", "2.0") for at_ms in range(15, 900, 45)]
+    stage = Stage(record(tmp_path, touches=touches, trades=trades), speed=speed)
+    blocks = []
+    while not stage.player.has_ended:
+        blocks += stage.blocks()
+    times = [block.time_ms for block in blocks]
+    assert times == sorted(set(times))
+    assert stage.player.trades_played == len(trades) == len(prints(blocks))
 
 
 def test_trades_of_one_moment_count_together_for_the_minimum_value(tmp_path: Path) -> None:
@@ -374,3 +430,26 @@ def test_the_real_recording_plays_over_its_hole_and_conserves_every_unit(real: R
     assert n_fills > 10
     assert [engine.token_total_units(token) for token in (0, market.base.index)] == totals
     engine.check_invariants()
+
+
+@needs_real_data
+def test_the_real_recording_trades_the_same_at_every_speed(real: Recording) -> None:
+    recorded = real.coin("WLFI")
+    world = with_recorded_market(default_world(), recorded)
+
+    def trades_at(speed: float) -> list[tuple[str, str, str]]:
+        engine = Engine(world, start_ms=START_MS)
+        player = RecordedMarket(REAL, recorded, world, speed=speed)
+        trades, now_ms = [], START_MS
+        while player.played_ms < recorded.first_ms + 300_000:
+            now_ms += BLOCK_MS
+            while (stop_ms := player.stop_ms(now_ms)) < now_ms:
+                player.act(engine, stop_ms)
+                trades += engine.run_block(stop_ms).trades
+            player.act(engine, now_ms)
+            trades += engine.run_block(now_ms).trades
+        return [(row["side"], row["px"], row["sz"]) for row in trades]
+
+    slow, fast = trades_at(1), trades_at(20)
+    assert len(slow) > 100
+    assert fast[: len(slow) - 5] == slow[: len(slow) - 5]  # The fast one ends up to 1.4 s later.
