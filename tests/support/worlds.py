@@ -180,12 +180,23 @@ def assert_agrees(world: World, maker: MarketMaker, *, mismatches: int = 0) -> N
         for token, total in ((market.base, told.base), (market.quote, told.quote)):
             assert Decimal(total) == balances.get(token.index, 0)
             assert Decimal(maker.desk.inventory.total(token.index)).scaleb(-token.wei_decimals) == Decimal(total)
+        assert Decimal(told.pnl_quote) == pytest.approx(_pnl(own, told.mid), abs=Decimal("2e-8"))
         assert Decimal(told.fees_quote) == pytest.approx(_fees(own, told.mid), abs=Decimal("2e-8"))
     assert report.requests_used == world.engine.requests_used(world.account) - world.requests_before
 
 
 def _sides(rows: Sequence[dict], side: str) -> int:
     return sum(row["side"] == side for row in rows)
+
+
+def _pnl(rows: Sequence[dict], mid: str | None) -> Decimal:
+    """Change of quote and base, the latter at the mid, fees paid."""
+    base = quote = Decimal(0)
+    for row in rows:
+        sign = 1 if row["side"] == "B" else -1
+        base += sign * Decimal(row["sz"])
+        quote -= sign * Decimal(row["sz"]) * Decimal(row["px"])
+    return quote + base * Decimal(mid or 0) - _fees(rows, mid)
 
 
 def _fees(rows: Sequence[dict], mid: str | None) -> Decimal:
