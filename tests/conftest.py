@@ -58,11 +58,13 @@ def expected_errors() -> ExpectedErrors:
 @pytest.fixture(autouse=True)
 def _root_logger_as_before() -> Generator[None, None, None]:
     """A test may set the process's logging up; the next one finds it as it was."""
-    root = logging.getLogger()
-    handlers, level, filters = root.handlers[:], root.level, root.filters[:]
+    root, ours = logging.getLogger(), logging.getLogger("mmtrio")
+    handlers, filters = root.handlers[:], root.filters[:]
+    levels = root.level, ours.level
     yield
     root.handlers[:], root.filters[:] = handlers, filters
-    root.setLevel(level)
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
 
 
 @pytest.hookimpl(wrapper=True)
