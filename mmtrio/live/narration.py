@@ -56,9 +56,9 @@ class Narrator:
                 is_asked_for = note.reason.code is ReasonCode.STOPPING
                 log.log(
                     logging.INFO if is_asked_for else logging.WARNING,
-                    "quoting stopped: %s %s coin=%s silence_s=%.1f",
+                    "quoting stopped: %s%s coin=%s silence_s=%.1f",
                     note.reason.code.value,
-                    note.reason.detail,
+                    f" ({note.reason.detail})" if note.reason.detail else "",
                     self._name(note.coin),
                     note.silence_s,
                 )

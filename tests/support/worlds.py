@@ -15,7 +15,18 @@ import attrs
 import pytest
 import trio
 
-from mmtrio.core.events import Event
+from mmtrio.core.events import (
+    BatchKind,
+    Decision,
+    Event,
+    Heard,
+    ModifyItem,
+    PlaceItem,
+    QuotingResumed,
+    QuotingStopped,
+    SessionName,
+    SubmitBatch,
+)
 from mmtrio.core.strategies.hip2 import Hip2Params
 from mmtrio.core.types import Address, Coin, Instant, Side
 from mmtrio.exchange.engine import Engine
@@ -79,7 +90,7 @@ class World:
     connect: Callable[[object], object] | None = None
     """How the maker connects, where not simply through the network."""
     events: list[tuple[object, Instant]] = attrs.field(factory=list)
-    """Everything the maker's desk saw and decided."""
+    """Everything the last maker's desk saw and decided."""
     requests_before: int = 0
     """Of the address budget, when the last maker started."""
 
@@ -100,6 +111,7 @@ class World:
         self, config: MakerConfig | None = None, *, seed: int = 7, observers: Sequence[Observer] = ()
     ) -> AsyncIterator[MarketMaker]:
         """A market maker in this world. `assert_agrees` compares the two ends after it."""
+        self.events.clear()
         self.requests_before = self.engine.requests_used(self.account)
         async with open_market_maker(
             config or maker_config(),
@@ -183,6 +195,39 @@ def assert_agrees(world: World, maker: MarketMaker, *, mismatches: int = 0) -> N
         assert Decimal(told.pnl_quote) == pytest.approx(_pnl(own, told.mid), abs=Decimal("2e-8"))
         assert Decimal(told.fees_quote) == pytest.approx(_fees(own, told.mid), abs=Decimal("2e-8"))
     assert report.requests_used == world.engine.requests_used(world.account) - world.requests_before
+    assert_never_quoted_blindly(world)
+
+
+def assert_never_quoted_blindly(world: World) -> None:
+    """No place or modify was decided while its market stood stopped, nor after 8 s without a word of the account."""
+    stopped: set[Coin] = set()
+    heard_s: float | None = None
+    for told, at in world.events:
+        at_s = at.mono_ns / 1e9
+        if isinstance(told, Heard) and told.session is SessionName.ACCOUNT:
+            heard_s = at_s
+        if not isinstance(told, Decision):
+            continue
+        for note in told.notes:
+            if isinstance(note, QuotingStopped):
+                stopped.add(note.coin)
+            elif isinstance(note, QuotingResumed):
+                stopped.discard(note.coin)
+        coins = {order.coin for order in quotes_in(told)}
+        assert not coins & stopped, f"quoted {coins & stopped} at {at_s} while stopped"
+        if coins:
+            assert heard_s is not None and at_s - heard_s < 8.0, f"quoted at {at_s}, heard last at {heard_s}"
+
+
+def quotes_in(decision: Decision) -> list[PlaceItem]:
+    """The orders that a decision places, or moves to."""
+    items = [
+        item
+        for command in decision.commands
+        if isinstance(command, SubmitBatch) and command.batch.kind is not BatchKind.CANCEL
+        for item in command.batch.items
+    ]
+    return [item.order if isinstance(item, ModifyItem) else item for item in items]
 
 
 def _sides(rows: Sequence[dict], side: str) -> int:
