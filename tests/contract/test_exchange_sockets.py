@@ -14,6 +14,7 @@ from trio_websocket import ConnectionClosed, open_websocket_url
 
 from mmtrio.exchange.engine import Engine
 from mmtrio.exchange.flow import Flow
+from mmtrio.exchange.hub import Connection
 from mmtrio.exchange.local_venue import LocalVenue, VenueParams
 from mmtrio.exchange.serve import serve_exchange
 from mmtrio.exchange.world import default_world
@@ -40,26 +41,80 @@ def subscribe(**subscription: object) -> str:
     return json.dumps({"method": "subscribe", "subscription": subscription})
 
 
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def post(body: bytes = b'{"type":"allMids"}', length: int | None = None) -> bytes:
+    n_bytes = len(body) if length is None else length
+    return b"POST /info HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (n_bytes, body)
+
+
+async def connect(url: str) -> trio.SocketStream:
+    address = urlsplit(url)
+    return await trio.open_tcp_stream(address.hostname, address.port)
+
+
+async def everything(stream: trio.SocketStream) -> bytes:
+    """All that comes until the other side has no more to say. Raises where it breaks off."""
+    heard = b""
+    while piece := await stream.receive_some():
+        heard += piece
+    return heard
+
+
+async def open_deaf(venue: LocalVenue, url: str) -> tuple[trio.SocketStream, Connection]:
+    """A WebSocket whose client reads nothing but the handshake; both ends of it."""
+    stream = await connect(url)
+    await stream.send_all(UPGRADE)
+    assert (await stream.receive_some()).startswith(b"HTTP/1.1 101")
+    while not venue.hub.connections:
+        await trio.sleep(0.001)
+    (connection,) = venue.hub.connections.values()
+    return stream, connection
+
+
 async def test_a_peer_that_does_not_read_is_reset() -> None:
     params = VenueParams(outbox_frames_max=100)
     async with open_served(params) as (venue, url):
-        address = urlsplit(url)
-        stream = await trio.open_tcp_stream(address.hostname, address.port)
-        key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-        await stream.send_all(
-            b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + key + b"\r\n"
-        )
-        assert (await stream.receive_some()).startswith(b"HTTP/1.1 101")
-        while not venue.hub.connections:
-            await trio.sleep(0.001)
-        (connection,) = venue.hub.connections.values()
+        stream, connection = await open_deaf(venue, url)
         while venue.hub.connections:  # Nobody reads: the kernels fill up, then the outbox, then it is over.
             for _ in range(20):
                 connection.send("x" * 100_000)
             await trio.sleep(0.001)
         with pytest.raises(trio.BrokenResourceError):
-            while await stream.receive_some():
-                pass
+            await everything(stream)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [(post(b" " * 6_000_000), b"413"), (b"GET / HTTP/1.1\r\nX: " + b"a" * 3_000_000, b"431")],
+)
+async def test_a_refusal_arrives_though_nobody_read_what_it_refuses(
+    request_bytes: bytes, status: bytes
+) -> None:
+    async with open_served() as (_, url):
+        stream = await connect(url)
+        await stream.send_all(request_bytes)
+        assert (await everything(stream)).startswith(b"HTTP/1.1 " + status)
+
+
+async def test_a_client_that_has_said_all_is_answered() -> None:
+    async with open_served() as (_, url):
+        stream = await connect(url)
+        await stream.send_all(post() * 3)
+        await stream.send_eof()
+        assert (await everything(stream)).count(b"HTTP/1.1 200") == 3
+
+
+async def test_a_websocket_client_that_has_sent_its_last_byte_is_forgotten() -> None:
+    async with open_served() as (venue, url):
+        stream, _ = await open_deaf(venue, url)
+        await stream.send_eof()
+        while venue.hub.connections:
+            await trio.sleep(0.001)
 
 
 async def test_a_dropped_socket_has_no_close_frame() -> None:
@@ -73,14 +128,34 @@ async def test_a_dropped_socket_has_no_close_frame() -> None:
 
 async def test_stopping_does_not_wait_for_open_connections() -> None:
     async with open_served() as (_, url):
-        address = urlsplit(url)
-        streams = [await trio.open_tcp_stream(address.hostname, address.port) for _ in range(3)]
+        streams = [await connect(url) for _ in range(5)]
         await streams[0].send_all(b"POST /info HTTP/1.1\r\n")
+        await streams[1].send_all(post(b"{", length=100))
+        await streams[2].send_all(UPGRADE)
+        await streams[3].send_all(UPGRADE + b"\x81")
         await trio.sleep(0.05)
         started_s = trio.current_time()
     assert trio.current_time() - started_s < 0.5
     for stream in streams:
         await stream.aclose()
+
+
+async def test_stopping_does_not_wait_for_a_peer_that_does_not_read() -> None:
+    async with open_served() as (venue, url):
+        stream, connection = await open_deaf(venue, url)
+        while len(connection.outbox) < 20:  # The kernels are full, and the venue is in the middle of a frame.
+            connection.send("x" * 100_000)
+            await trio.sleep(0.001)
+        lazy = await connect(url)
+        while True:  # The same over HTTP: replies that nobody takes.
+            with trio.move_on_after(0.2) as stuck:
+                await lazy.send_all(post() * 100)
+            if stuck.cancelled_caught:
+                break
+        started_s = trio.current_time()
+    assert trio.current_time() - started_s < 0.5
+    await trio.aclose_forcefully(stream)
+    await trio.aclose_forcefully(lazy)
 
 
 async def test_a_venue_with_its_crowd_and_a_listener_leaves_the_machine_to_others() -> None:
