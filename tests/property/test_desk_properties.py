@@ -196,5 +196,5 @@ TestDesk.settings = settings(max_examples=120, stateful_step_count=40, deadline=
 @pytest.mark.long
 def test_the_same_for_long() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        DeskMachine, settings=settings(max_examples=2_000, stateful_step_count=80, deadline=None)
+        DeskMachine, settings=settings(max_examples=300, stateful_step_count=60, deadline=None)
     )

@@ -460,5 +460,5 @@ TestOrderStateMachine.settings = settings(max_examples=250, stateful_step_count=
 @pytest.mark.long
 def test_the_same_for_long() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        OrderStateMachine, settings=settings(max_examples=4_000, stateful_step_count=100, deadline=None)
+        OrderStateMachine, settings=settings(max_examples=600, stateful_step_count=80, deadline=None)
     )
