@@ -79,17 +79,120 @@ async def test_a_place_that_never_arrived_is_placed_again_only_when_it_can_no_lo
         assert_agrees(world, maker)
 
 
+# One request of each kind, lost in each way: what triggers it, and what is sent.
+TRIGGERS = {
+    "order": [(Side.BUY, "1"), (Side.BUY, "2")],
+    "batchModify": [(Side.BUY, "1"), (Side.BUY, "2"), (Side.SELL, "1")],
+    "cancelByCloid": [(Side.BUY, "1"), (Side.BUY, "2"), (Side.SELL, "1"), (Side.SELL, "3")],
+}
+
+
+async def provoke(world: World, action_type: str) -> None:
+    """Trade until the maker sends an action of this type."""
+    *earlier, last = TRIGGERS[action_type]
+    for side, size in earlier:
+        world.take(side, size)
+        await trio.sleep(4)
+    world.take(*last)
+
+
+def one_order_each(world: World) -> bool:
+    """Twenty orders, no two of them on one level."""
+    places = [(order["side"], order["limitPx"]) for order in world.orders()]
+    return len(places) == len(set(places)) == 20
+
+
+@pytest.mark.parametrize("action_type", TRIGGERS)
 @scenario
-async def test_a_lost_reply_of_a_cancel_leaves_no_order_behind():
+async def test_a_reply_that_is_lost_after_the_venue_did_it_loses_no_order_and_doubles_none(action_type):
+    lost_s = []
+
     async def lose(request, reply):
-        return None
+        lost_s.append(trio.current_time())
 
     async with open_world() as world:
         async with world.maker() as maker:
             await resting(world)
-            world.faults.on_reply = once("cancelByCloid", lose)
-            world.take(Side.BUY, "25")  # Sells all there is: the ladder flips, bids at the bottom are cancelled.
-            await trio.sleep(30)
+            world.faults.on_reply = once(action_type, lose)
+            await provoke(world, action_type)
+            await eventually(lambda: lost_s)
+            await eventually(lambda: maker.desk.orders.unknown_count == 0 and one_order_each(world), within_s=10)
+            await trio.sleep(5)
+            assert one_order_each(world)
+        assert_agrees(world, maker)
+
+
+@pytest.mark.parametrize("action_type", TRIGGERS)
+@scenario
+async def test_a_request_that_never_arrives_is_not_repeated_before_it_can_land_no_more(action_type):
+    lost_s, again_s = [], []
+
+    async def hook(request):
+        if request.action_type == action_type:
+            (again_s if lost_s else lost_s).append(trio.current_time())
+            if not again_s:
+                await trio.sleep_forever()
+
+    async with open_world() as world:
+        async with world.maker() as maker:
+            await resting(world)
+            world.faults.on_request = hook
+            await provoke(world, action_type)
+            await eventually(lambda: lost_s)
+            await eventually(lambda: world.told(BatchUnknown))
+            assert world.told(BatchUnknown)[0][1] == pytest.approx(lost_s[0] + 5.0)
+            await eventually(lambda: maker.desk.orders.unknown_count == 0 and one_order_each(world), within_s=60)
+            if action_type == "order":
+                assert again_s[0] >= lost_s[0] + 15.0
+            await trio.sleep(5)
+            assert one_order_each(world)
+        assert_agrees(world, maker)
+
+
+@pytest.mark.parametrize("late_s", [6.0, 12.0])
+@pytest.mark.parametrize("action_type", TRIGGERS)
+@scenario
+async def test_a_request_that_arrives_long_after_we_gave_it_up_is_found_and_kept_or_undone(action_type, late_s):
+    async def delay(request):
+        await trio.sleep(late_s)
+
+    async with open_world() as world:
+        async with world.maker() as maker:
+            await resting(world)
+            world.faults.on_request = once(action_type, delay)
+            await provoke(world, action_type)
+            await eventually(lambda: world.told(BatchUnknown))
+            await eventually(lambda: maker.desk.orders.unknown_count == 0 and one_order_each(world), within_s=60)
+            world.take(Side.BUY, "2")
+            world.take(Side.SELL, "2")
+            await trio.sleep(10)
+            assert one_order_each(world)
+        assert_agrees(world, maker)
+
+
+@scenario
+async def test_a_request_that_arrives_after_its_expiry_is_refused_by_the_venue():
+    statuses = []
+
+    async def delay(request):
+        await trio.sleep(16)
+
+    async def see(request, reply):
+        if request.action_type == "order":
+            statuses.append(reply.body)
+        return reply
+
+    async with open_world() as world:
+        async with world.maker() as maker:
+            await resting(world)
+            await trio.sleep(1)
+            world.faults.on_request = once("order", delay)
+            world.faults.on_reply = see
+            await provoke(world, "order")
+            await eventually(lambda: statuses, within_s=30)
+            assert "expired" in str(statuses[0]).lower()
+            await eventually(lambda: one_order_each(world), within_s=60)
+            await trio.sleep(5)
         assert_agrees(world, maker)
 
 
