@@ -182,10 +182,10 @@ def read_envelope(body: object) -> Envelope:
     expires_after = fields.get("expiresAfter")
     return Envelope(
         action=read_action(fields.get("action")),
-        nonce=_integer(fields.get("nonce"), _U64),
-        signature=(_text(signature.get("r")), _text(signature.get("s")), _integer(signature.get("v"), _U64)),
+        nonce=read_integer(fields.get("nonce")),
+        signature=(_text(signature.get("r")), _text(signature.get("s")), read_integer(signature.get("v"))),
         vault=None if vault is None else read_address(vault),
-        expires_after_ms=None if expires_after is None else _integer(expires_after, _U64),
+        expires_after_ms=None if expires_after is None else read_integer(expires_after),
     )
 
 
@@ -200,12 +200,12 @@ def read_action(value: object) -> Action:
             )
         case "cancel":
             rows = [_object(row) for row in _list(fields.get("cancels"))]
-            by_oid = tuple((_integer(row.get("a"), _U32), _integer(row.get("o"), _U64)) for row in rows)
+            by_oid = tuple((read_integer(row.get("a"), _U32), read_integer(row.get("o"))) for row in rows)
             return CancelAction(by_oid, False, _flag(fields.get("f")))
         case "cancelByCloid":
             rows = [_object(row) for row in _list(fields.get("cancels"))]
             by_cloid = tuple(
-                (_integer(row.get("asset"), _U32), _read_cloid(row.get("cloid"))) for row in rows
+                (read_integer(row.get("asset"), _U32), _read_cloid(row.get("cloid"))) for row in rows
             )
             return CancelAction(by_cloid, True, _flag(fields.get("f")))
         case "modify":
@@ -227,7 +227,14 @@ def read_address(value: object) -> str:
 
 def read_oid_or_cloid(value: object) -> int | str:
     """Raises UnreadableBody."""
-    return _read_cloid(value) if isinstance(value, str) else _integer(value, _U64)
+    return _read_cloid(value) if isinstance(value, str) else read_integer(value)
+
+
+def read_integer(value: object, below: int = _U64) -> int:
+    """A number from zero up. Raises UnreadableBody."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < below:
+        raise UnreadableBody
+    return value
 
 
 def _read_modify(fields: Json) -> tuple[int | str, OrderRequest]:
@@ -240,7 +247,7 @@ def _read_order(value: object) -> OrderRequest:
     tif, trigger = _read_order_type(_object(fields.get("t")))
     cloid = fields.get("c")
     return OrderRequest(
-        asset=_integer(fields.get("a"), _U32),
+        asset=read_integer(fields.get("a"), _U32),
         is_buy=_boolean(fields.get("b")),
         price_text=price_text,
         size_text=size_text,
@@ -270,7 +277,7 @@ def _read_order_type(fields: Json) -> tuple[str | None, Trigger | None]:
 
 def _read_grouping(value: object) -> str | int:
     if isinstance(value, dict):
-        return _integer(value.get("p"), _U64)
+        return read_integer(value.get("p"))
     if value not in _GROUPINGS:
         raise UnreadableBody
     return str(value)
@@ -280,7 +287,7 @@ def _read_builder(value: object) -> tuple[str, int] | None:
     if value is None:
         return None
     fields = _object(value)
-    return read_address(fields.get("b")), _integer(fields.get("f"), _U64)
+    return read_address(fields.get("b")), read_integer(fields.get("f"))
 
 
 def _read_cloid(value: object) -> str:
@@ -315,12 +322,6 @@ def _list(value: object) -> list[object]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise UnreadableBody
-    return value
-
-
-def _integer(value: object, below: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < below:
         raise UnreadableBody
     return value
 

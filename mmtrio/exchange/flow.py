@@ -18,6 +18,7 @@ import attrs
 
 from mmtrio.core.types import Address, Coin
 from mmtrio.exchange.market_rules import SPOT_DECIMALS, SpotMarket
+from mmtrio.exchange.params import MIN_NOTIONAL_QUOTE
 from mmtrio.exchange.world import World
 from mmtrio.wire.decimals import wire_text
 
@@ -279,5 +280,5 @@ def round_price(market: SpotMarket, price: float, *, is_buy: bool) -> int:
 def lots_worth(market: SpotMarket, price_ticks: int, value_usd: float) -> int:
     """Whole lots worth about so much, and never less than the smallest order the venue takes."""
     lots = round(value_usd * 10**SPOT_DECIMALS / price_ticks)
-    smallest = -(-11 * 10**SPOT_DECIMALS // price_ticks)
+    smallest = -(-(MIN_NOTIONAL_QUOTE + 1) * 10**SPOT_DECIMALS // price_ticks)
     return max(lots, smallest)

@@ -12,7 +12,7 @@ import attrs
 
 from mmtrio.core.types import Address, Coin
 from mmtrio.exchange import metadata, rows
-from mmtrio.exchange.actions import UNREADABLE, UnreadableBody, read_address, read_oid_or_cloid
+from mmtrio.exchange.actions import UNREADABLE, UnreadableBody, read_address, read_integer, read_oid_or_cloid
 from mmtrio.exchange.admission import Admission
 from mmtrio.exchange.budgets import RequestBudget
 from mmtrio.exchange.floor import TradingFloor
@@ -247,8 +247,4 @@ class InfoDesk:
 
 def _time(request: Json, key: str, default: int | None = None) -> int:
     value = request.get(key)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise UnreadableBody
-    return value
+    return default if value is None and default is not None else read_integer(value)

@@ -8,6 +8,9 @@ import attrs
 
 from mmtrio.exchange.accounts import FeeRates
 
+MIN_NOTIONAL_QUOTE = 10
+"""The venue takes no order worth less, in quote (protocol 10)."""
+
 
 @attrs.frozen
 class EngineParams:
@@ -20,7 +23,7 @@ class EngineParams:
     fees: FeeRates = attrs.field(factory=FeeRates)
     price_band_pct: int = 80
     """A price further from the reference is refused before the batch is looked at (older texts say 95)."""
-    min_notional_quote: int = 10
+    min_notional_quote: int = MIN_NOTIONAL_QUOTE
     open_orders_max: int = 1000
     """Per account, and one more per 5,000,000 dollars it has traded, up to 5000; the house is not counted."""
     ended_orders_max: int = 2000

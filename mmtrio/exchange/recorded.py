@@ -35,6 +35,7 @@ from typing import Any, Protocol
 from mmtrio.core.types import Address, Coin
 from mmtrio.exchange.flow import order_action
 from mmtrio.exchange.market_rules import SpotMarket
+from mmtrio.exchange.params import MIN_NOTIONAL_QUOTE
 from mmtrio.exchange.recording_files import (
     BookFrame,
     Frame,
@@ -52,8 +53,6 @@ from mmtrio.exchange.world import World
 __all__ = ["RecordedMarket", "RecordingError", "describe", "pick_widest_spread", "with_recorded_market"]
 
 log = logging.getLogger(__name__)
-
-_MIN_NOTIONAL_E8 = 10 * 10**8
 
 OutsideLevels = list[tuple[int, int]]
 
@@ -166,7 +165,7 @@ class RecordedMarket:
             merged[key] = merged.get(key, 0) + lots_of(self.market, trade.sz)
         for number, ((_, side, price), size_lots) in enumerate(merged.items()):
             price_ticks = ticks_of(self.market, price)
-            if price_ticks * size_lots < _MIN_NOTIONAL_E8:
+            if price_ticks * size_lots < MIN_NOTIONAL_QUOTE * 10**8:
                 self.trades_left_out += 1
                 continue
             user = self._takers[number % len(self._takers)]

@@ -206,7 +206,7 @@ def compare_books(engine: Engine, slow: SlowExchange) -> None:
             assert [(Fraction(row["px"]), Fraction(row["sz"]), row["n"]) for row in levels] == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(stories)
 def test_the_engine_does_what_the_slow_exchange_does(story: list[tuple]) -> None:
     engine, slow, now_ms = Engine(small_world(), start_ms=START_MS), slow_world(), START_MS

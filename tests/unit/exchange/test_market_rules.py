@@ -77,6 +77,25 @@ def test_a_fee_in_a_token_of_many_decimals_is_cut_to_eight():
     assert fee == 8_600  # 0.00000086 of 0.000000861
 
 
+@pytest.mark.parametrize(
+    "base, quote, price, text",
+    [
+        (SpotToken(7, "X", 9, 9, "0x07"), USDC, 1, "szDecimals 9 is outside 0..8"),
+        (SpotToken(7, "X", 5, 4, "0x07"), USDC, 1, "a lot is smaller than the smallest unit of X"),
+        (
+            SpotToken(7, "X", 5, 8, "0x07"),
+            SpotToken(0, "USDC", 6, 6, "0x00"),
+            1,
+            "quote tokens of 8 decimals only",
+        ),
+        (SpotToken(7, "X", 5, 8, "0x07"), USDC, 0, "the reference price must be positive"),
+    ],
+)
+def test_a_market_that_cannot_be_is_refused(base, quote, price, text):
+    with pytest.raises(ValueError, match=text):
+        spot_market(7, base, quote, Decimal(price))
+
+
 def test_an_average_price_is_cut_not_rounded():
     market = market_of(2)
     notional_e8 = 34_900_000 * 100 + 34_910_000 * 200

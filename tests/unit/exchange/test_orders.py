@@ -68,6 +68,13 @@ def test_an_own_opposite_order_blocks_a_post_only_order_too(venue):
     assert status == error("Post only order would have immediately matched, bbo was 0@35.")
 
 
+def test_an_empty_side_of_the_touch_is_written_as_zero(venue):
+    """How the venue writes it was never recorded."""
+    venue.place(BOB, buy("34.88", "1"))
+    [status] = venue.place(ALICE, sell("34.8", "1", "Alo"))
+    assert status == error("Post only order would have immediately matched, bbo was 34.88@0.")
+
+
 def test_rejections_are_pushed_where_asked_for():
     venue = Venue(params=EngineParams(are_rejections_pushed=True))
     venue.place(ALICE, buy("34.9", "1", "Ioc"))
@@ -135,6 +142,7 @@ def test_a_partial_fill_is_another_open_update_and_frees_its_share_of_the_hold(v
         (buy("x", "1"), "Order has invalid price."),
         (buy("-34.9", "1"), "Order has invalid price."),
         (buy("0", "1"), "Order has invalid price."),
+        (buy("0.00000001", "1"), "Order price cannot be more than 80% away from the reference price"),
         (buy("NaN", "1"), "Order has invalid price."),
         (buy("34.9", "1e2"), "Order has invalid size."),
         (buy("34.9", "0.001"), "Order has invalid size."),
@@ -311,6 +319,7 @@ def test_a_balance_knows_what_it_cost():
     venue = Venue(default_world(2).with_balance(ALICE, HYPE_INDEX, 0))
     venue.place(BOB, sell("30", "2"), sell("40", "2"))
     venue.place(ALICE, buy("40", "4", "Ioc"))
+    assert [fill["closedPnl"] for fill in venue.engine.fills(ALICE)] == ["0.0", "0.0"]
     assert venue.engine.balance(ALICE, HYPE_INDEX).entry_e8 == 140 * ONE
     venue.place(BOB, buy("38", "2"))
     venue.place(ALICE, sell("38", "2", "Ioc"))
