@@ -58,7 +58,11 @@ class Feeds:
     # A subscription begins
 
     def first_frames(self, topic: Topic, now_ms: int) -> list[str]:
-        """What follows the ack of a new subscription: the state, or history, or nothing."""
+        """What follows the ack of a new subscription: the state, or history, or nothing.
+
+        A state is dated by the block that made it: the next block may be run for a moment before now.
+        """
+        block_ms = self._engine.time_ms
         match topic.type:
             case "orderUpdates" | "userEvents" | "notification":
                 return []  # No snapshot: what happened before is to be asked for over HTTP.
@@ -70,8 +74,8 @@ class Feeds:
                 return [frame_of("trades", recent)] if recent else []
             case "bbo":
                 bbo = self._last_bbo[topic] = self._bbo(topic)
-                return [self._bbo_frame(topic, bbo, now_ms)]
-        return [self._state_frame(topic, now_ms)]
+                return [self._bbo_frame(topic, bbo, block_ms)]
+        return [self._state_frame(topic, block_ms)]
 
     # A block has run
 

@@ -17,7 +17,8 @@ Trades of one block of the exchange all meet the book before the first of them. 
 its own wherever a book follows a trade (`stop_ms`): at speed 20 the 1.4 s of recorded time between two blocks of the
 exchange become some of them, each with its own time. One venue millisecond is the finest step.
 
-What this cannot know: how others would have reacted to our orders.
+What this cannot know: how others would have reacted to our orders. And what came and went within one block of the
+real venue: one trade in eight of the sample meets nothing, since its maker's order is in no book before it.
 
 When the recording ends, the last book stays, `has_ended` says so, and the market stands still.
 """

@@ -52,6 +52,22 @@ async def test_a_block_runs_for_each_moment_somebody_needs_and_no_order_goes_bac
         assert (resting["timestamp"] - EPOCH_MS, resting["sz"]) == (120, "1.0")
 
 
+@scenario
+async def test_the_times_of_a_feed_never_go_back() -> None:
+    impatient = Impatient([75, 120], default_world().house[0].address)
+    async with open_exchange([impatient]) as exchange, open_socket(exchange.network) as socket:
+        http = await exchange.open_http()
+        await http.post("/exchange", placed(order(True, "34", "3")))
+        await trio.sleep(0.03)
+        await socket.subscribe(type="bbo", coin="@107")
+        await socket.subscribe(type="l2Book", coin="@107", fast=True)
+        await trio.sleep(2)
+        for channel in ("bbo", "l2Book"):
+            times = [data["time"] - EPOCH_MS for _, data in socket.of(channel)]
+            assert times == sorted(times) and times[0] == 70
+        assert [data["time"] - EPOCH_MS for _, data in socket.of("bbo")] == [70, 75, 120]
+
+
 def test_recorded_markets_step_and_the_crowd_does_not() -> None:
     assert issubclass(RecordedMarket, Stepper)
     assert not isinstance(Flow(default_world(), seed=1), Stepper)
