@@ -24,7 +24,7 @@ class Readings:
     done_at: Instant | None = attrs.field(default=None, init=False)
     """When the last whole reading had been delivered."""
     count: int = attrs.field(default=0, init=False)
-    """Reconciliations delivered."""
+    """Reconciliations delivered, the last one included."""
     _required_since: Instant | None = attrs.field(default=None, init=False)
     """Set while a reading requested at or after this instant is needed before quoting."""
     _failures: int = attrs.field(default=0, init=False)
@@ -86,7 +86,7 @@ class Readings:
         self.in_flight = None
         self._failures = 0
         self.done_at = at
-        if purpose is ReadPurpose.RECONCILE:
+        if purpose in (ReadPurpose.RECONCILE, ReadPurpose.FINAL):
             self.count += 1
         required = self._required_since
         return required is not None and requested_at.mono_ns >= required.mono_ns

@@ -22,3 +22,4 @@ async def test_orders_are_placed_filled_replaced_and_cancelled():
             await trio.sleep(10)
         assert_agrees(world, maker)
         assert maker.report.fills == 1
+        assert maker.report.reconciliations == 1  # The last one, which every run ends with.
