@@ -341,6 +341,17 @@ async def test_faults_stand_in_for_the_venue_before_and_after_it_works() -> None
 
 
 @scenario
+async def test_a_lost_reply_to_a_post_takes_its_socket_with_it() -> None:
+    async with open_exchange(faults=_Troubles(is_reply_lost=True)) as exchange:
+        async with open_socket(exchange.network) as socket:
+            payload = placed(order(True, "34", "1"))
+            await socket.send({"method": "post", "id": 1, "request": {"type": "action", "payload": payload}})
+            await socket.wait_closed()
+            assert (socket.close_code, socket.of("post")) == (1006, [])
+            assert len(exchange.engine.open_orders(exchange.trader)) == 1
+
+
+@scenario
 async def test_a_delayed_path_delays_the_answer_by_its_round_trip() -> None:
     async with open_exchange() as exchange:
         exchange.network.set_delay(to_client_s=0.25, to_server_s=0.05)

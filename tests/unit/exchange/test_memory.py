@@ -41,6 +41,10 @@ def test_only_the_newest_orders_fills_and_trades_are_kept() -> None:
     venue = Venue(default_world(2), params)
     trade(venue, Feeds(venue.engine), 1000)
     floor = venue.engine._floor
+    notes_a_block = 3 * FILLS_PER_BLOCK + 1
+    assert len(floor.lagged[ALICE]._pending) <= notes_a_block * 8, (
+        "half a second of notes, though nobody asks"
+    )
     for records in (floor.records[ALICE], floor.lagged[ALICE].as_of(venue.now_ms)):
         kept = (records.open, records.ended, records.fills, records._oid_by_cloid)
         assert [len(each) for each in kept] == [0, 100, 150, 100]
