@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -25,12 +24,10 @@ from mmtrio.core.liveness import Phase
 from mmtrio.core.market import Market
 from mmtrio.core.types import Coin, Instant, Token
 from mmtrio.live.account_reading import AccountReading
+from mmtrio.live.maker import MarketMaker
 from mmtrio.live.report import MarketReport, QuoteStop, RunReport
 from mmtrio.live.tally import FillTally
 from mmtrio.wire.decimals import wire_text
-
-if TYPE_CHECKING:
-    from mmtrio.live.app import MarketMaker
 
 log = logging.getLogger("mmtrio.live.final_reading")
 

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -24,11 +23,9 @@ from mmtrio.core.rate_limit import batch_weight
 from mmtrio.core.status_words import StatusMeaning, meaning_of
 from mmtrio.core.types import Cloid
 from mmtrio.live.final_reading import Ending, read_facts, reconcile_finally, report_of
+from mmtrio.live.maker import MarketMaker
 from mmtrio.live.report import RunReport
 from mmtrio.wire.actions import action_of
-
-if TYPE_CHECKING:
-    from mmtrio.live.app import MarketMaker
 
 log = logging.getLogger("mmtrio.live.shutdown")
 
