@@ -85,16 +85,19 @@ async def open_market_maker(
     venue = venue_of(config)
     trader = trader_of(config.account, config.network)
     connect = connect or open_tcp(venue)
+    deadline_s = trio.current_time() + config.startup_timeout_s
     try:
-        with instance_lock(
-            config.lock_folder,
-            network=config.network.value,
-            venue=venue.host_header,
-            account=trader.account,
-            instance=config.account.instance,
-        ):
-            async with open_rest(connect, venue, timeout_s=config.request_timeout_s) as rest:
-                deadline_s = trio.current_time() + config.startup_timeout_s
+        async with open_rest(connect, venue, timeout_s=config.request_timeout_s) as rest:
+            if config.network is not Network.LOCAL:  # Whose agent it is decides which account is locked.
+                master = await check_agent(rest, trader, config.account, deadline_s)
+                trader = attrs.evolve(trader, account=master)
+            with instance_lock(
+                config.lock_folder,
+                network=config.network.value,
+                venue=venue.host_header,
+                account=trader.account,
+                instance=config.account.instance,
+            ):
                 maker = await _prepare(config, venue, trader, connect, rest, clock, observers, deadline_s)
                 async with _running(maker, rng, deadline_s):
                     yield maker
@@ -124,8 +127,6 @@ async def _prepare(
 ) -> MarketMaker:
     """Everything before the first session: metadata, markets, strategies, the desk."""
     catalog = await read_catalog(rest, deadline_s)
-    if config.network is not Network.LOCAL:
-        trader = attrs.evolve(trader, account=await check_agent(rest, trader, config.account, deadline_s))
     markets = resolve_markets(config, catalog)
     quoters = [quoter_of(wanted, market) for wanted, market in zip(config.markets, markets, strict=True)]
     at = clock.now()

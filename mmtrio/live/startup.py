@@ -6,6 +6,7 @@ Everything a user can get wrong is refused here, before the first order, with th
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ import attrs
 import trio
 
 from mmtrio.client.connect import VenueAddress, VenueAddressError
-from mmtrio.client.errors import RequestFailed, RequestRefused
+from mmtrio.client.errors import RequestFailed, RequestRefused, excerpt
 from mmtrio.client.keys import KeyRefused, SecretKey, development_account, load_key
 from mmtrio.client.rest import RestClient
 from mmtrio.core.account_desk import AccountDesk
@@ -139,11 +140,17 @@ async def check_agent(rest: RestClient, trader: Trader, account: AccountConfig, 
 
     Raises:
         ConfigurationError: a master key without allow_master_key, or an agent of somebody else.
+        VenueUnreachable: the venue did not say.
     """
     reply = await reach(rest, {"type": "userRole", "user": trader.key.address}, deadline_s)
     role = reply.get("role") if isinstance(reply, dict) else None
+    if not isinstance(role, str):
+        raise VenueUnreachable(f"{rest.venue.url} does not say what {trader.key.address} is: {excerpt(repr(reply))}")
     if role == "agent":
-        master = Address(str(reply.get("data", {}).get("user", "")).lower())
+        data = reply.get("data")
+        master = Address(str(data.get("user", "") if isinstance(data, dict) else "").lower())
+        if re.fullmatch(r"0x[0-9a-f]{40}", master) is None:
+            raise VenueUnreachable(f"{rest.venue.url} does not say whose agent {trader.key.address} is")
         if account.address is not None and account.address.lower() != master:
             raise ConfigurationError(
                 f"the key's agent belongs to {master}, but [account] address says {account.address.lower()}. Remove "
@@ -159,6 +166,11 @@ async def check_agent(rest: RestClient, trader: Trader, account: AccountConfig, 
         raise ConfigurationError(
             f"the key is that of the account {trader.key.address} itself, which can withdraw everything. Approve an "
             f"API wallet on the venue's API page and use its key, or set allow_master_key = true under [account]."
+        )
+    if trader.account != trader.key.address:
+        raise ConfigurationError(
+            f"the key is that of {trader.key.address}, but [account] address says {trader.account}: orders would count "
+            f"for the first and be looked for in the second. Remove `address`, or use an agent of that account."
         )
     return trader.account
 

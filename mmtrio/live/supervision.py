@@ -44,7 +44,7 @@ class ConnectBudget:
         """Sleep until one more connection is within the budget, and take it."""
         while True:
             now_s = trio.current_time()
-            while self._opened_s and now_s - self._opened_s[0] >= 60.0:
+            while self._opened_s and now_s >= self._opened_s[0] + 60.0:  # The very sum that was slept until.
                 self._opened_s.popleft()
             if len(self._opened_s) < self.per_minute:
                 self._opened_s.append(now_s)
