@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import TYPE_CHECKING
 
 from mmtrio.cli.arguments import help_text, parse_arguments
-from mmtrio.cli.logs import one_line, redactor, write_stderr, write_stdout
-from mmtrio.client.connect import VenueAddressError
-from mmtrio.client.errors import cause_text
-from mmtrio.client.keys import KeyRefused
-from mmtrio.live.errors import ConfigurationError, VenueUnreachable
+from mmtrio.cli.failures import EXIT_FINE, report_failure
+from mmtrio.cli.logs import write_stdout
 
 if TYPE_CHECKING:
     import argparse
-
-log = logging.getLogger("mmtrio.cli")
-
-EXIT_FINE = 0
-EXIT_FAILED = 1
-EXIT_CONFIGURATION = 2
-EXIT_VENUE = 3
-
-_TOLD: tuple[tuple[type[Exception], int], ...] = (
-    (ConfigurationError, EXIT_CONFIGURATION),
-    (KeyRefused, EXIT_CONFIGURATION),
-    (VenueAddressError, EXIT_CONFIGURATION),
-    (VenueUnreachable, EXIT_VENUE),
-)
-"""Errors whose text is meant for the user, and their exit codes."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,32 +27,6 @@ def main(argv: list[str] | None = None) -> int:
         return report_failure(error)
 
 
-def report_failure(error: BaseException) -> int:
-    """Say on stderr what went wrong, in one paragraph without traceback or secret. Returns the exit code."""
-    log.debug("the traceback of what follows", exc_info=error)
-    text, code = explain(error)
-    write_stderr(f"trio-mm: {text}\n")
-    return code
-
-
-def explain(error: BaseException) -> tuple[str, int]:
-    """(paragraph, exit code) of an error, or of the first of a group that is meant for the user."""
-    leaves = list(_leaves(error))
-    for leaf in leaves:
-        for kind, code in _TOLD:
-            if isinstance(leaf, kind):
-                return redactor.redact(str(leaf)), code
-    if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
-        return "interrupted before anything was traded.", EXIT_FAILED
-    first = leaves[0]
-    words = redactor.redact(one_line(cause_text(first)))[:500]
-    return (
-        f"this should not have happened: {type(first).__name__}: {words}. "
-        f"Run with --log-level debug for the traceback.",
-        EXIT_FAILED,
-    )
-
-
 def _run_verb(arguments: argparse.Namespace) -> int:
     # Imported late: --help and a mistyped flag answer at once.
     if arguments.verb == "run":
@@ -84,9 +39,3 @@ def _run_verb(arguments: argparse.Namespace) -> int:
         return exchange(arguments)
     write_stdout(help_text())
     return EXIT_FINE
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [leaf for member in error.exceptions for leaf in _leaves(member)]

@@ -14,9 +14,9 @@ import attrs
 import trio
 
 from mmtrio.cli.embedded import open_exchange
+from mmtrio.cli.failures import EXIT_FAILED, explain, report_failure
 from mmtrio.cli.local_defaults import default_market, describe_ladder
 from mmtrio.cli.logs import configure_logs, redactor, write_stdout
-from mmtrio.cli.main import EXIT_FAILED, explain, report_failure
 from mmtrio.cli.run_plan import RunPlan, plan_run
 from mmtrio.cli.screen import first_screen, last_screen
 from mmtrio.live.app import MarketMaker, open_market_maker

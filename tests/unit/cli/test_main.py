@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mmtrio import __version__
-from mmtrio.cli.main import explain, main
+from mmtrio.cli.failures import explain
+from mmtrio.cli.main import main
 from mmtrio.client.keys import KeyRefused
 from mmtrio.live.errors import ConfigurationError, VenueUnreachable
 
