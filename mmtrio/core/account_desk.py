@@ -7,7 +7,6 @@ two of its lines; replay, properties and simulation call exactly this.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -63,15 +62,13 @@ from mmtrio.core.liveness import Liveness, Phase
 from mmtrio.core.nonsense import Nonsense
 from mmtrio.core.order_differ import Difference
 from mmtrio.core.order_state import Changes, Order, OrderState
-from mmtrio.core.pull_pace import PullPace
 from mmtrio.core.quoter import Quoter
 from mmtrio.core.rate_limit import AddressBudget, IpWeight
 from mmtrio.core.readings import Readings
 from mmtrio.core.stream_witness import StreamWitness
 from mmtrio.core.types import Coin, Instant
+from mmtrio.core.watch import Watch
 
-CONFIRM_PAUSE_S = 10.0
-"""Between two readings that are to confirm one and the same difference."""
 _WITHDRAWN = (ReasonCode.PAUSED, ReasonCode.MARKET_SUSPENDED)
 """Gates that take the orders away which rest already."""
 _MARKET_GATES = (ReasonCode.MARKET_SESSION_DOWN, ReasonCode.MARKET_SESSION_SILENT, ReasonCode.MARKET_DATA_MISSING)
@@ -110,7 +107,7 @@ class AccountDesk:
     """For each market, why something wanted is not there, as of its last requote."""
     _batches: dict[int, Batch] = attrs.field(factory=dict, init=False)
     _holds: Holds = attrs.field(init=False, repr=False)
-    _pull_pace: PullPace = attrs.field(factory=PullPace, init=False)
+    _watch: Watch = attrs.field(init=False, repr=False)
     orders_at_venue: int = attrs.field(default=0, init=False)
     """Resting orders of the account, ours or not, when last read."""
     _last_at: Instant | None = attrs.field(default=None, init=False)
@@ -118,6 +115,9 @@ class AccountDesk:
     _handlers: dict[type, Callable[[Any, Instant, DecisionDraft], None]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self._watch = Watch(
+            self.quoters, self.orders, self.inventory, self.liveness, self.readings, self.witness
+        )
         self._holds = Holds([quoter.market for quoter in self.quoters], self.orders, self.inventory)
         self._handlers = {
             Tick: self._on_tick,
@@ -197,75 +197,18 @@ class AccountDesk:
         self._on_heartbeat(Heartbeat(), at, out)
         if self.ticks % self.reconcile_every == 0 and not self.is_stopping:
             cause = f"every {self.reconcile_every} ticks"
-            out.commands.extend(self.readings.reconcile(cause, self._judging(ReadPurpose.RECONCILE)))
+            out.commands.extend(self.readings.reconcile(cause, self._watch.judging(ReadPurpose.RECONCILE)))
         self._all_due(out)
 
     def _on_heartbeat(self, _: Heartbeat, at: Instant, out: DecisionDraft) -> None:
         self._apply(self.orders.on_tick(at), at, out)
-        self._check_stream(at, out)
-        self._confirm_balances(at, out)
-        self._pull_where_blind(at, out)
+        self._watch.check_stream(at, out)
+        self._watch.confirm_balances(at, out)
+        self._send_cancels(self._watch.to_withdraw(at), at, out)
         for quoter in self.quoters:
             if self._note_gate(quoter, self._gate(quoter, at), at, out):
                 out.due.add(quoter.coin)
-        self._check_books(at, out)
-
-    def _check_stream(self, at: Instant, out: DecisionDraft) -> None:
-        """End the account session if it owes us what it will not deliver."""
-        overdue = self.witness.overdue_update(at)
-        if overdue is not None:
-            self._restart_account(f"order {overdue} was accepted, but no orderUpdates frame came", out)
-        silence_s = self.liveness.silence_s(SessionName.ACCOUNT, at)
-        unstreamed = () if math.isinf(silence_s) else self.witness.overdue_fills(at.plus_s(-silence_s))
-        if unstreamed:
-            out.notes.extend(unstreamed)
-            self._restart_account("the venue has a fill that no userFills frame brought", out)
-
-    def _restart_account(self, cause: str, out: DecisionDraft) -> None:
-        self.witness.forget()
-        out.commands.append(RestartSession(SessionName.ACCOUNT, cause))
-
-    def _check_books(self, at: Instant, out: DecisionDraft) -> None:
-        """End the market session if a book that some strategy needs has fallen silent on it."""
-        for quoter in self.quoters:
-            silence_s = self.liveness.silent_book_s(quoter.coin, at) if quoter.needs_market_data else None
-            if silence_s is not None:
-                cause = f"no book of {quoter.market.name} for {silence_s:.0f} s"
-                self.liveness.on_ended(SessionName.MARKET, at)
-                out.commands.append(RestartSession(SessionName.MARKET, cause))
-                return
-
-    def _confirm_balances(self, at: Instant, out: DecisionDraft) -> None:
-        """A difference was seen once: read again when REST has had time to follow, while nothing is under way."""
-        doubt_at, read_at = self.inventory.in_doubt_since, self.readings.done_at
-        if doubt_at is None or at.age_s(doubt_at) < self.readings.rest_lag_s or not self._is_quiet:
-            return
-        if read_at is None or read_at.mono_ns < doubt_at.mono_ns or at.age_s(read_at) >= CONFIRM_PAUSE_S:
-            cause = "a balance differs"
-            out.commands.extend(self.readings.reconcile(cause, self._judging(ReadPurpose.CONFIRM)))
-
-    def _judging(self, purpose: ReadPurpose) -> ReadPurpose:
-        """While no stream is live, what a reading finds is explained by that and is no mismatch."""
-        is_live = self.liveness.phase(SessionName.ACCOUNT) is Phase.LIVE
-        return purpose if is_live else ReadPurpose.CATCH_UP
-
-    @property
-    def _is_quiet(self) -> bool:
-        """No request is under way, and no order is in doubt: balances stand still."""
-        return self.orders.unknown_count == 0 and self.orders.in_flight_count == 0
-
-    def _pull_where_blind(self, at: Instant, out: DecisionDraft) -> None:
-        """The feeds have been silent for long: take the orders away while we cannot see what happens to them."""
-        items: list[CancelItem] = []
-        for quoter in self.quoters:
-            needed = (quoter.coin,) if quoter.needs_market_data else ()
-            if not self.liveness.should_pull(at, needed):
-                self._pull_pace.on_sight(quoter.coin)
-                continue
-            orders = [order for order in self.orders.live(quoter.coin) if not order.is_busy]
-            if orders and self._pull_pace.is_due(quoter.coin, at):
-                items += [CancelItem(order.cloid, order.coin) for order in orders]
-        self._send_cancels(items, at, out)
+        self._watch.check_books(at, out)
 
     def _send_cancels(self, items: Iterable[CancelItem], at: Instant, out: DecisionDraft) -> None:
         wanted = tuple(items)
@@ -352,7 +295,7 @@ class AccountDesk:
         self.readings.on_balances(read)
         if not self.inventory.is_known:
             return
-        notes = self.inventory.observe(read, at, is_quiet=self._is_quiet)
+        notes = self.inventory.observe(read, at, is_quiet=self._watch.is_quiet)
         out.notes.extend(notes)
         if any(isinstance(note, Mismatch) for note in notes):
             self._all_due(out)
@@ -452,7 +395,7 @@ class AccountDesk:
         out.commands.extend(QueryOrder(cloid) for cloid in changes.queries)
         self._send_cancels(changes.adopt_cancels, at, out)
         if changes.read_fills:
-            out.commands.extend(self.readings.reconcile("a fill is owed", self._judging(ReadPurpose.CONFIRM)))
+            out.commands.extend(self.readings.reconcile("a fill is owed", self._watch.judging(ReadPurpose.CONFIRM)))
         if requote:
             out.due.update(changes.touched)
 

@@ -268,3 +268,22 @@ async def test_after_an_ordinary_minute_the_account_was_read_twice():
             await trio.sleep_until(65)
             assert [request.purpose for request in asked_for(world)] == [ReadPurpose.START, ReadPurpose.RECONCILE]
         assert_agrees(world, maker)
+
+
+@scenario
+async def test_a_reading_that_the_ip_weight_does_not_admit_waits_for_it_and_says_so_once(caplog):
+    async with slow_world() as world:
+        async with world.maker(maker_config(reconcile_every=2)) as maker:
+            await resting(world)
+            await trio.sleep_until(2.5)
+            spent_s = trio.current_time()
+            maker.desk.ip.charge(maker.desk.ip.available(maker.hub.clock.now()), maker.hub.clock.now())
+            await trio.sleep_until(70)
+            told = [record.getMessage() for record in caplog.records if "of the IP weight is left" in record.getMessage()]
+            assert len(told) == 1
+            assert told[0].startswith("reading the account waits: ")
+            done_s = [at_s for event, at_s in world.told(AccountRead) if event.purpose is ReadPurpose.RECONCILE]
+            # What was spent at the start is free again after a minute, and that is enough.
+            assert 60.0 <= done_s[0] <= spent_s + 60.0
+            assert not world.told(ReadFailed)
+        assert_agrees(world, maker)
