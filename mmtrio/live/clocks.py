@@ -30,8 +30,3 @@ class Clock:
 def open_randomness(seed: int | None) -> random.Random:
     """A source of chance: the system's own, or one that a seed fixes."""
     return random.SystemRandom() if seed is None else random.Random(seed)
-
-
-def process_cpu_s() -> float:
-    """CPU seconds this process has used, for reports."""
-    return time.process_time()

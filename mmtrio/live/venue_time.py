@@ -63,7 +63,3 @@ class VenueTime:
         if self._first_offset_ms is None:
             self._first_offset_ms = at.wall_ms - at.mono_ns // 1_000_000
         return at.mono_ns // 1_000_000 + self._first_offset_ms
-
-    def skew_ms(self, at: Instant) -> int:
-        """How far the wall clock is ahead of the venue; 0 before the first stamp."""
-        return at.wall_ms - self.now_ms(at) if self._offsets else 0
