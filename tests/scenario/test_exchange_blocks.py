@@ -74,6 +74,14 @@ def test_recorded_markets_step_and_the_crowd_does_not() -> None:
 
 
 @scenario
+async def test_the_venues_time_begins_when_the_venue_does() -> None:
+    await trio.sleep(1000)
+    async with open_exchange() as exchange:
+        await trio.sleep(0.1)
+        assert (exchange.venue.now_ms(), exchange.engine.time_ms) == (EPOCH_MS + 100, EPOCH_MS + 70)
+
+
+@scenario
 async def test_blocks_missed_while_the_machine_was_busy_are_not_made_up_for() -> None:
     async with open_exchange() as exchange:
         trio.lowlevel.current_clock().jump(10)

@@ -10,7 +10,7 @@ import trio.testing
 from mmtrio.exchange.faults import Faults, HttpReply
 from mmtrio.exchange.local_venue import VenueParams
 from tests.support.determinism import scenario
-from tests.support.exchanges import HYPE, open_exchange, open_socket, order, placed
+from tests.support.exchanges import EPOCH_MS, HYPE, open_exchange, open_socket, order, placed
 
 MIDS = {"type": "allMids"}
 
@@ -108,6 +108,38 @@ async def test_an_address_that_asks_too_much_gets_429_for_a_minute() -> None:
         assert (await http.post("/info", MIDS))[0] == 429
         await trio.sleep(0.2)
         assert (await http.post("/info", MIDS))[0] == 200
+
+
+@scenario
+async def test_senseless_requests_weigh_too_and_posts_weigh_nothing() -> None:
+    async with open_exchange() as exchange:
+        http = await exchange.open_http()
+        bodies = [("/info", {"type": "noSuchRequest"}), ("/info", []), ("/info", {"type": "userFills"})]
+        for n in range(59):
+            assert (await http.post(*bodies[n % 3]))[0] == 422, "20 each"
+        for _ in range(19):
+            assert (await http.post("/exchange", []))[0] == 422, "1 each"
+        async with open_socket(exchange.network) as socket:
+            for n in range(100):
+                payload = {"type": "userRole", "user": exchange.trader}
+                await socket.send(
+                    {"method": "post", "id": n, "request": {"type": "info", "payload": payload}}
+                )
+                await socket.wait_for("post", n + 1)
+        assert (await http.post("/info", MIDS))[0] == 200, "1199 were used, and a last one may overshoot"
+        assert (await http.post("/info", MIDS))[0] == 429
+
+
+@scenario
+async def test_a_batch_weighs_one_more_for_every_forty() -> None:
+    async with open_exchange() as exchange:
+        http = await exchange.open_http()
+        for nonce in range(2):
+            rows = [order(True, "34", "0.1")] * 200
+            assert (await http.post("/exchange", placed(*rows, nonce=EPOCH_MS + nonce)))[0] == 200
+        for _ in range(594):
+            assert (await http.post("/info", MIDS))[0] == 200
+        assert (await http.post("/info", MIDS))[0] == 429, "2 x 6 and 594 x 2 are 1200"
 
 
 # WebSocket

@@ -296,6 +296,15 @@ def test_both_sides_of_a_fill_share_tid_time_and_hash_and_differ_in_the_rest(ven
     assert trade["tid"] == ours["tid"] and trade["hash"] == ours["hash"]
 
 
+def test_every_pair_of_orders_has_a_tid_of_its_own(venue):
+    venue.place(ALICE, sell("34.9", "2", "Alo"), sell("35", "2", "Alo"))
+    venue.place(BOB, buy("35", "3", "Ioc"))
+    venue.place(BOB, buy("35", "1", "Ioc"))
+    tids = [fill["tid"] for fill in venue.engine.fills(ALICE)]
+    assert len(set(tids)) == 3
+    assert tids == [fill["tid"] for fill in venue.engine.fills(BOB)]
+
+
 def test_money_moves_to_the_unit(venue):
     before = {user: venue.engine.balance(user, HYPE_INDEX).total_units for user in (ALICE, BOB)}
     venue.place(ALICE, sell("34.9", "0.75", "Alo"))
