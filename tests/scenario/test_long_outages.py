@@ -272,6 +272,7 @@ async def test_after_an_ordinary_minute_the_account_was_read_twice():
 
 @scenario
 async def test_a_reading_that_the_ip_weight_does_not_admit_waits_for_it_and_says_so_once(caplog):
+    caplog.set_level(logging.INFO)
     async with slow_world() as world:
         async with world.maker(maker_config(reconcile_every=2)) as maker:
             await resting(world)
@@ -279,7 +280,7 @@ async def test_a_reading_that_the_ip_weight_does_not_admit_waits_for_it_and_says
             spent_s = trio.current_time()
             maker.desk.ip.charge(maker.desk.ip.available(maker.hub.clock.now()), maker.hub.clock.now())
             await trio.sleep_until(70)
-            told = [record.getMessage() for record in caplog.records if "of the IP weight is left" in record.getMessage()]
+            told = [line for line in lines(caplog) if "of the IP weight is left" in line]
             assert len(told) == 1
             assert told[0].startswith("reading the account waits: ")
             done_s = [at_s for event, at_s in world.told(AccountRead) if event.purpose is ReadPurpose.RECONCILE]

@@ -179,7 +179,7 @@ async def test_a_snapshot_larger_than_we_take_is_tried_again_ever_more_slowly_an
             account = maker.feeds[0]
             account.params = SessionParams(message_bytes_max=1_000)
             world.links("account")[0].cut()
-            await trio.sleep(40)
+            await trio.sleep(20)
             causes = [event.cause for event, _ in world.told(SessionEnded)][1:]
             assert 3 <= len(causes) <= 24
             assert all("1009" in cause for cause in causes)

@@ -118,7 +118,7 @@ async def test_a_venue_that_hangs_for_good_ends_with_exit_4_and_the_cloids_after
         assert trio.current_time() - stopped_s <= 20.0 + 15.0 + 0.1
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503])
+@pytest.mark.parametrize("status", [429, 502])
 @scenario
 async def test_a_venue_that_refuses_everything_for_ten_seconds_is_cleaned_up_when_it_listens_again(status):
     async with open_world() as world:
@@ -231,7 +231,7 @@ async def test_where_the_last_look_fails_the_proof_stands_and_the_report_holds_o
         assert maker.report.fills == 2
 
 
-@pytest.mark.parametrize("before_s", [0.01, 1.0, 2.0, 4.0, 10.0])
+@pytest.mark.parametrize("before_s", [0.01, 2.0, 10.0])
 @scenario
 async def test_the_last_reconciliation_finds_a_fill_that_no_frame_brought_however_late_it_was(before_s):
     async with open_world() as world:
