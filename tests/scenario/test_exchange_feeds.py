@@ -170,7 +170,9 @@ async def test_prices_of_all_markets_and_contexts_keep_their_cadence() -> None:
         await socket.subscribe(type="allMids")
         await socket.subscribe(type="activeAssetCtx", coin=HYPE)
         await socket.subscribe(type="activeAssetCtx", coin="BTC")
+        await socket.subscribe(type="webData2", user=exchange.trader)
         await trio.sleep(10.1)
+        assert len(socket.of("webData2")) == 1 + 10
         assert [at_s for at_s, _ in socket.of("allMids")] == seconds(0, 5.04, 10.01)
         assert len(socket.of("activeSpotAssetCtx")) == len(socket.of("activeAssetCtx")) == 1 + 10
         assert socket.of("activeAssetCtx")[0][1]["coin"] == "BTC"

@@ -91,6 +91,9 @@ def test_feeds_this_exchange_lacks_are_refused_in_words(kind: str) -> None:
         f'Invalid subscription {{"type":"{kind}","coin":"BTC"}}'
     )
     assert isinstance(subscribe(type="allMids", dex="xyz"), Refused)
+    assert subscribe(type="openOrders", user=USER, dex="xyz") == Refused(
+        f'Invalid subscription {{"type":"openOrders","user":"{USER.lower()}","dex":"xyz"}}'
+    )
 
 
 @pytest.mark.parametrize(

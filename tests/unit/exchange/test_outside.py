@@ -71,6 +71,24 @@ def test_a_level_that_shrinks_loses_its_newest_orders_first(venue):
     assert venue.told(ALICE)[0][1:] == ("open", "1.0")
 
 
+def test_a_level_that_shrinks_in_part_keeps_its_place_with_what_is_left(venue):
+    show(venue, [("34.9", 500)], [("35", 200)])
+    oid = venue.oid(ALICE, buy("34.9", "2"))
+    show(venue, [("34.9", 300)], [("35", 200)])
+    house_takes(venue, sell("34.9", "3", "Ioc"))
+    assert venue.told(ALICE) == []
+    house_takes(venue, sell("34.9", "1", "Ioc"))
+    assert venue.told(ALICE) == [(oid, "open", "1.0")]
+
+
+def test_each_recorded_book_is_a_transaction_of_its_own(venue):
+    venue.place(ALICE, sell("34.9", "3"))
+    venue.engine.set_outside_book(COIN, levels(("35", 100)), [])
+    venue.engine.set_outside_book(COIN, levels(("34.95", 150)), [])
+    venue.block()
+    assert len({fill["hash"] for fill in venue.engine.fills(ALICE)}) == 2
+
+
 def test_a_recorded_price_through_an_order_of_ours_fills_it_at_its_own_price(venue):
     oid = venue.oid(ALICE, sell("34.9", "3"))
     show(venue, [("35", 200), ("34.95", 40), ("34.8", 60)], [("35.1", 500)])
