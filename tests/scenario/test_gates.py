@@ -22,6 +22,7 @@ from mmtrio.core.events import (
 from mmtrio.core.strategies.hip2 import Hip2Params
 from mmtrio.core.types import Coin, Side
 from mmtrio.exchange.faults import HttpReply
+from mmtrio.exchange.local_venue import VenueParams
 from mmtrio.live.config import MakerConfig, MarketConfig
 from tests.support.determinism import scenario
 from tests.support.worlds import COIN, World, assert_agrees, eventually, maker_config, open_world
@@ -101,7 +102,7 @@ async def test_hip2_on_spot_goes_on_quoting_without_the_market_session():
 
 @scenario
 async def test_a_market_that_requires_its_data_stops_when_the_session_ends_and_resumes_with_the_first_book():
-    async with open_world() as world:
+    async with open_world(venue_params=VenueParams()) as world:  # Books every 0.54 s.
         is_down = [False]
         refuse_market_sockets(world, lambda: is_down[0])
         async with world.maker(with_market_data()) as maker:

@@ -31,6 +31,7 @@ from mmtrio.core.strategies.hip2 import Hip2Params
 from mmtrio.core.types import Address, Coin, Instant, Side
 from mmtrio.exchange.engine import Engine
 from mmtrio.exchange.faults import Faults
+from mmtrio.exchange.feeds import FeedParams
 from mmtrio.exchange.local_venue import LocalVenue, Participant, VenueParams
 from mmtrio.exchange.memory_streams import Link, MemoryNetwork, open_memory_network
 from mmtrio.exchange.params import EngineParams
@@ -43,6 +44,8 @@ from mmtrio.live.hub import Observer
 
 EPOCH_MS = 1_790_000_000_000
 COIN = Coin("@107")
+SELDOM = FeedParams(fast_book_interval_s=2.7, all_mids_interval_s=27.0)
+"""A fifth of the venue's own cadence."""
 
 
 def maker_config(**changes: object) -> MakerConfig:
@@ -161,7 +164,11 @@ async def open_world(
     venue_params: VenueParams | None = None,
     wall_ahead_ms: int = 0,
 ) -> AsyncIterator[World]:
-    """A quiet exchange unless participants are given. `wall_ahead_ms` sets the maker's clock wrong."""
+    """A quiet exchange unless participants are given. `wall_ahead_ms` sets the maker's clock wrong.
+
+    Books come seldom unless `venue_params` say otherwise: most stories are not about them, and all would take longer.
+    """
+    venue_params = venue_params or VenueParams(feeds=SELDOM)
     engine = Engine(default_world(2), seed=seed, params=engine_params, start_ms=EPOCH_MS)
     faults = ScriptedFaults()
     venue = LocalVenue(engine, participants, epoch_ms=EPOCH_MS, params=venue_params, faults=faults)
